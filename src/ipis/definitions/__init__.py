@@ -1,0 +1,1 @@
+"""Data only: all that varies by collection and year."""

@@ -1,0 +1,1 @@
+"""The file portal on the internet: accounts, links, listing, download."""

@@ -1,0 +1,1 @@
+"""The municipality: extract, check, seal, send; fetch and open the feedback."""

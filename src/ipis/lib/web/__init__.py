@@ -1,0 +1,1 @@
+"""What the web pages and interfaces of every room share."""

@@ -1,0 +1,1 @@
+"""Statistics Norway: loads, validates, gives feedback, publishes, never sees an identifier."""

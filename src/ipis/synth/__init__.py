@@ -1,0 +1,1 @@
+"""Realistic synthetic extracts with known faults."""
