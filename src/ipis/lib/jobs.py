@@ -1,0 +1,221 @@
+"""Work that survives a crash: a job is a row, claimed by one conditional UPDATE and swept when its worker falls silent.
+
+What a job does and its result are one transaction of the room; a step that was done twice must give the same.
+Leases follow real time, never the business clock.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
+
+from django.db import close_old_connections, models, transaction
+
+from ipis.kernel.errors import TryLater
+from ipis.lib.log import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+LEASE = timedelta(seconds=60)
+HEARTBEAT_SECONDS = 15.0
+_LONGEST_WAIT = timedelta(minutes=5)
+
+
+class JobState(models.TextChoices):
+    """Where a job stands; `failed` waits for staff."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Job(models.Model):
+    """One piece of work on one subject; a room makes it a table by subclassing."""
+
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=120)
+    state = models.CharField(max_length=10, choices=JobState.choices, default=JobState.QUEUED)
+    claimed_by = models.CharField(max_length=80, default="", blank=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    attempt = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=80, default="", blank=True)
+    """The code of the last error; never its text."""
+
+    objects: ClassVar[models.Manager[Self]]
+
+    class Meta:
+        """Each room has its own table; one job per kind and subject."""
+
+        abstract = True
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "subject"], name="%(app_label)s_one_job")]
+
+    @classmethod
+    def queue(cls, kind: str, subject: str) -> Self:
+        """Queue within the caller's transaction; one that stands already is left as it is."""
+        return cls.objects.get_or_create(kind=kind, subject=subject)[0]
+
+    @classmethod
+    def claim(cls, kinds: list[str], worker: str) -> Self | None:
+        """Take the oldest job that is due, or None; two workers never take the same."""
+        now = datetime.now(UTC)
+        due = cls.objects.filter(kind__in=kinds, state=JobState.QUEUED).filter(
+            models.Q(next_try_at=None) | models.Q(next_try_at__lte=now)
+        )
+        for pk in due.order_by("id").values_list("pk", flat=True)[:20]:
+            taken = cls.objects.filter(pk=pk, state=JobState.QUEUED).update(
+                state=JobState.RUNNING, claimed_by=worker, heartbeat_at=now, attempt=models.F("attempt") + 1
+            )
+            if taken:
+                return cls.objects.get(pk=pk)
+        return None
+
+    @classmethod
+    def sweep(cls) -> int:
+        """Give back to the queue what a silent or dead worker held; tells how many jobs.
+
+        A worker of this host that is gone is known at once; one elsewhere is given up after a lease.
+        """
+        running = cls.objects.filter(state=JobState.RUNNING)
+        dead = [name for name in running.values_list("claimed_by", flat=True).distinct() if _is_gone(name)]
+        lost = models.Q(heartbeat_at__lt=datetime.now(UTC) - LEASE) | models.Q(claimed_by__in=dead)
+        return running.filter(lost).update(state=JobState.QUEUED, claimed_by="")
+
+    def finish(self) -> None:
+        """Mark as done, within the transaction that stores the result; a job that was swept away is not ours."""
+        self._leave(JobState.DONE)
+
+    def fail(self, code: str) -> None:
+        """Mark as failed for good, with the error's code."""
+        self._leave(JobState.FAILED, problem=code)
+
+    def retry_later(self, code: str) -> None:
+        """Put back with a wait that doubles, up to five minutes, and a little chance in it."""
+        wait = min(_LONGEST_WAIT, timedelta(seconds=2 ** min(self.attempt, 9)) / 2) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        self._leave(JobState.QUEUED, problem=code, next_try_at=datetime.now(UTC) + wait)
+
+    def beat(self) -> None:
+        """Tell that the worker lives."""
+        type(self).objects.filter(pk=self.pk, claimed_by=self.claimed_by).update(heartbeat_at=datetime.now(UTC))
+
+    def _leave(self, state: JobState, **fields: object) -> None:
+        left = (
+            type(self)
+            .objects.filter(pk=self.pk, state=JobState.RUNNING, claimed_by=self.claimed_by)
+            .update(state=state, claimed_by="", **fields)
+        )
+        if not left:
+            raise LostClaimError(self.kind, self.subject)
+
+
+class LostClaimError(Exception):
+    """The job was given to another worker meanwhile; the transaction must roll back."""
+
+
+J = TypeVar("J", bound=Job)
+
+
+@dataclass
+class Worker(Generic[J]):
+    """Runs jobs of a table: each kind has a step, called with the job, which calls `job.finish()` in its transaction."""
+
+    jobs: type[J]
+    steps: Mapping[str, Callable[[J], None]]
+    ticks: tuple[Callable[[], object], ...] = ()
+    """Called each round, for what falls due by the clock: mails, sweeps, events to fetch."""
+    poll_seconds: float = 0.25
+    stop: threading.Event = field(default_factory=threading.Event)
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    def run(self, *, once: bool = False) -> None:
+        """Work until stopped, or until nothing is due."""
+        while not self.stop.is_set():
+            close_old_connections()
+            self.jobs.sweep()
+            for tick in self.ticks:
+                tick()
+            worked = self.work_one()
+            if not worked:
+                if once:
+                    return
+                self.stop.wait(self.poll_seconds)
+
+    def work_one(self) -> bool:
+        """Claim and run one job; tells whether there was one."""
+        job = self.jobs.claim(list(self.steps), self.name)
+        if job is None:
+            return False
+        with _Heartbeat(job):
+            self._run_step(job)
+        return True
+
+    def _run_step(self, job: J) -> None:
+        log = get_logger().bind(job=job.kind, subject=job.subject, attempt=job.attempt)
+        try:
+            self.steps[job.kind](job)
+        except TryLater as error:
+            log.info("job waits", code=error.code)
+            self._settle(lambda: job.retry_later(error.code))
+        except LostClaimError:
+            log.warning("job was taken over by another worker")
+        except Exception as error:  # noqa: BLE001 - a worker outlives any one job; the kind is logged, never the text
+            log.error("job failed", error=type(error).__name__, where=_where(error))
+            self._settle(lambda: job.retry_later(f"worker.{type(error).__name__}"[:80]))
+
+    def _settle(self, settle: Callable[[], None]) -> None:
+        try:
+            with transaction.atomic():
+                settle()
+        except LostClaimError:
+            get_logger().warning("job was taken over by another worker")
+
+
+class _Heartbeat:
+    """Beats for a job while its step runs, from a thread of its own."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        from django.db import connection  # noqa: PLC0415 - this thread's own connection, closed when it ends
+
+        beaten = False
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            self._job.beat()
+            beaten = True
+        if beaten:
+            connection.close()
+
+
+def _is_gone(worker: str) -> bool:
+    """Tell whether the worker ran on this host and its process has ended."""
+    host, _, pid = worker.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    return not Path(f"/proc/{pid}").exists() if Path("/proc/self").exists() else False
+
+
+def _where(error: BaseException) -> str:
+    """Name file and line of the failure, since its text may not be logged."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""
