@@ -1,0 +1,107 @@
+"""`ipis <room> <verb>`: imports only the room asked for, and is the one place where errors become text and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ipis.kernel.errors import LANGUAGES, IpisError, OurFault
+
+ROOMS = {
+    "kommune": ("ipis.kommune.cli", "the municipality: check, seal, send, fetch and open"),
+    "tpf": ("ipis.tpf.cli", "the trusted pseudonym manager"),
+    "ssb": ("ipis.ssb.cli", "Statistics Norway"),
+    "filsluse": ("ipis.filsluse.cli", "the file portal"),
+    "synth": ("ipis.synth.cli", "synthetic extracts with known faults"),
+    "demo": ("ipis.local", "one municipality through all four parties and back, on this machine"),
+    "up": ("ipis.local", "all parties on this machine until interrupted"),
+    "clock": ("ipis.local", "turn the clock of a demo"),
+}
+USAGE = 64
+_LOCAL = ("demo", "up", "clock")
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and give its exit code; what went wrong is told on stderr."""
+    if not arguments or arguments[0] in ("--help", "-h"):
+        return _show_rooms()
+    room = arguments[0]
+    if room not in ROOMS:
+        sys.stderr.write(f"error: no such room: {room!r}\nhint: one of {', '.join(ROOMS)}\n")
+        return USAGE
+    app: typer.Typer = importlib.import_module(ROOMS[room][0]).app
+    verb = arguments if room in _LOCAL else arguments[1:]
+    try:
+        result = app(args=verb, prog_name="ipis" if room in _LOCAL else f"ipis {room}", standalone_mode=False)
+    except IpisError as error:
+        return tell(error, as_json="--json" in arguments)
+    except typer.TyperException as error:
+        sys.stderr.write(f"error: {error.format_message()}\nhint: ipis {' '.join(arguments[:2])} --help\n")
+        return USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence: an unforeseen text may hold a person's value
+        return tell(OurFault("program.failed", kind=type(error).__name__, where=_where(error)), "--json" in arguments)
+    return result if isinstance(result, int) else 0
+
+
+def tell(error: IpisError, as_json: bool) -> int:  # noqa: FBT001 - one switch, named at each call
+    """Say on stderr what was found, what was expected and what to do now; gives the exit code."""
+    language = user_language()
+    if as_json:
+        sys.stderr.write(json.dumps(error.as_dict(language), ensure_ascii=False) + "\n")
+        return error.exit_code
+    text, names = error.render(language), _HEADINGS[language]
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found), style="bold"))
+    console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))
+    console.print(Text(f"{names[2]}: {_sentence(text.do)}") + Text(f"  [{error.code}]", style="dim"))
+    return error.exit_code
+
+
+def user_language() -> str:
+    """Choose nb, nn or en by IPIS_LANGUAGE, else bokmål."""
+    wish = os.environ.get("IPIS_LANGUAGE", "nb")
+    return wish if wish in LANGUAGES else "nb"
+
+
+_HEADINGS = {
+    "nb": ("Stoppet", "Ventet", "Gjør dette"),
+    "nn": ("Stoppa", "Venta", "Gjer dette"),
+    "en": ("Stopped", "Expected", "Do this"),
+}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _show_rooms() -> int:
+    width = max(map(len, ROOMS))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in ROOMS.items()]
+    sys.stdout.write("usage: ipis <room> <verb> …\n\n" + "\n".join(lines) + "\n\nhint: ipis <room> --help\n")
+    return 0
+
+
+def _where(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}" if trace else "?"  # noqa: PTH119
+
+
+if __name__ == "__main__":
+    main()
