@@ -1,0 +1,27 @@
+#!/bin/sh
+# Makes .venv from a hash-pinned list (run or test) and puts the project into it; does nothing when nothing changed.
+set -eu
+cd "$(dirname "$0")/.."
+list=$1
+python=${PYTHON:-python3}
+
+stamp() { cat "requirements/$1.txt" pyproject.toml | sha256sum | cut -c1-64; }
+current() { [ -x .venv/bin/ipis ] && [ "$(cat ".venv/set-up-$1" 2>/dev/null)" = "$(stamp "$1")" ]; }
+
+# The test list holds all of the run list.
+if current "$list" || { [ "$list" = run ] && current test; }; then exit 0; fi
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "$python is missing or older than 3.11; run: make PYTHON=<a newer one> …" >&2
+    exit 1
+fi
+if [ ! -x .venv/bin/python ] && ! "$python" -m venv .venv; then
+    rm -rf .venv
+    echo 'hint: on Debian: apt-get install python3-venv' >&2
+    exit 1
+fi
+echo "setting up .venv from requirements/$list.txt"
+pip='.venv/bin/python -m pip --disable-pip-version-check --no-input'
+$pip install --quiet --require-hashes --only-binary :all: --requirement "requirements/$list.txt"
+$pip install --quiet --no-deps --no-build-isolation --editable .
+stamp "$list" >".venv/set-up-$list"
