@@ -1,0 +1,70 @@
+"""What SSB's processes are told at start; nothing else reads file or environment. No Django here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from ipis.kernel.environment import Environment
+from ipis.lib.settings import RoomSettings
+
+
+class SsbSettings(RoomSettings):
+    """The settings of Statistics Norway's room."""
+
+    room: ClassVar[str] = "ssb"
+
+    tpf_url: str = ""
+    """Where later receipts go; empty: they wait."""
+    filsluse_url: str = ""
+    """Where finished feedback is pushed."""
+    trusted_root: str = ""
+    """The offline root's public key (`ssh-ed25519 …`); required in production, elsewhere a pack is trusted at first use."""
+    member_max_bytes: int = Field(default=8 << 30, gt=0)
+    """The largest member that intake takes from TPF."""
+    child_memory_mib: int = Field(default=1536, ge=256)
+    """Address space of the process that reads strangers' Parquet, beyond what it starts with."""
+    kill_at: str = ""
+    """Test only: the named point of a step at which the process kills itself, to show that nothing is lost."""
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> Self:
+        if self.environment is Environment.PRODUCTION:
+            if not self.trusted_root:
+                raise ValueError("trusted_root: the root's public key is pinned in production; set it")
+            if self.kill_at:
+                raise ValueError("kill_at: only for tests; remove the key")
+            if not self.public_url.startswith("https://"):
+                raise ValueError("public_url: https only in production")
+        return self
+
+    @property
+    def pack_files(self) -> list[Path]:
+        """List the season packs: the file named, or those of the folder named, or none yet."""
+        if self.pack is None:
+            return []
+        if self.pack.is_dir():
+            return sorted(self.pack.glob("*.sesong"))
+        return [self.pack] if self.pack.exists() else []
+
+    @property
+    def objects(self) -> Path:
+        """Name the folder of the register's Parquet files."""
+        return self.data / "objects"
+
+    @property
+    def intake(self) -> Path:
+        """Name the folder where members of arriving forsendelser stand."""
+        return self.data / "inntak"
+
+    @property
+    def keys(self) -> Path:
+        """Name the folder of the room's private keys."""
+        return self.data / "keys"
+
+    @property
+    def public(self) -> Path:
+        """Name the folder of what others may read."""
+        return self.data / "public"
