@@ -19,9 +19,9 @@ ROOMS = {
     "ssb": ("ipis.ssb.cli", "Statistics Norway"),
     "filsluse": ("ipis.filsluse.cli", "the file portal"),
     "synth": ("ipis.synth.cli", "synthetic extracts with known faults"),
-    "demo": ("ipis.local", "one municipality through all four parties and back, on this machine"),
-    "up": ("ipis.local", "all parties on this machine until interrupted"),
-    "clock": ("ipis.local", "turn the clock of a demo"),
+    "demo": ("ipis.local.cli", "one municipality through all four parties and back, on this machine"),
+    "up": ("ipis.local.cli", "all parties on this machine until interrupted"),
+    "clock": ("ipis.local.cli", "turn the clock of a demo"),
 }
 USAGE = 64
 _LOCAL = ("demo", "up", "clock")
