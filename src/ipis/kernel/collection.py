@@ -1,0 +1,339 @@
+"""A collection year as data: windows, contact, PIN, password, receipts, addresses, code lists and layout, from one folder.
+
+`load` is the only reader; a folder with an unknown or missing key is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass as plain_dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from ipis.kernel.calendar import Window
+from ipis.kernel.definitions import DefinitionFolder, packaged_years
+from ipis.kernel.errors import DefinitionRefused
+from ipis.kernel.layout import Layout
+from ipis.kernel.layout import parse as parse_layout
+
+__all__ = ["Collection", "ContactRules", "DefinitionFolder", "PasswordRules", "load", "packaged", "packaged_years"]
+
+_STRICT = ConfigDict(extra="forbid", strict=False)
+_NUMBERS = re.compile(r"^(?:valid_(?:from|to)|age_\w+|population|total)$")
+
+
+class ReceiptAfter(StrEnum):
+    """What must have happened before the receipt mail says that the data are in."""
+
+    ARRIVED = "arrived"
+    """The data have arrived at Statistics Norway (L16)."""
+    LOADED = "loaded"
+    """The data have arrived and are loaded into the register (L17)."""
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Receipt:
+    """When the receipt mail goes out: the hour in Oslo on the first working day after."""
+
+    hour: int
+    after: ReceiptAfter
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class EmailRule:
+    """What the contact's e-mail address must look like."""
+
+    required: bool
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class PhoneRule:
+    """Whether the contact's telephone is asked for, and what it must look like."""
+
+    asked: bool
+    required: bool
+    prefer: str
+    pattern: str
+    mobile_pattern: str
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class ContactRules:
+    """The contact fields of the year (K016, K017)."""
+
+    email: EmailRule
+    phone: PhoneRule
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class PinForm:
+    """The form of the PIN of the KOSTRA letter."""
+
+    pattern: str
+    minimum_length: int
+    maximum_length: int
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class PasswordRules:
+    """The floor for portal passwords (L17 §4.2) and how long a password link lives."""
+
+    minimum_length: int
+    letters: int
+    digits: int
+    unlike_username: bool
+    link_minutes: int
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Feedback:
+    """When feedback is available: `at_once`, or from a day on; and the day that the letter announces."""
+
+    available: str | date
+    announced_from_on: date
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Publication:
+    """The days of the preliminary and the final publication."""
+
+    preliminary_on: date
+    final_on: date
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Versions:
+    """Versions of format, module and guide, and the day from which the year's key can be fetched."""
+
+    format: str
+    module: str
+    guide: str
+    new_key_from_on: date
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Population:
+    """Where the inhabitants per municipality stand, of which day, in which age groups."""
+
+    file: str
+    reference_on: date
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class Limits:
+    """Quota of distinct identities (architecture §2.4) and days of keeping (§2.6, §3)."""
+
+    quota_minimum: int
+    quota_share: float
+    keep_lokal_days: int
+    keep_identities_days: int
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class _Windows:
+    zone: str
+    opens_at: datetime
+    closes_at: datetime
+    corrections_until: datetime
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class _Bydel:
+    none: str
+    agreements: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class _Minimum:
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class _File:
+    """`collection.toml` as written."""
+
+    register: str
+    year: int
+    name: Mapping[str, str]
+    window: _Windows
+    receipt: Receipt
+    feedback: Feedback
+    publication: Publication
+    contact: ContactRules
+    pin: PinForm
+    password: PasswordRules
+    versions: Versions
+    addresses: Mapping[str, str]
+    minimum: _Minimum
+    bydel: _Bydel
+    population: Population
+    limits: Limits
+    switches: Mapping[str, bool]
+
+
+_FILE = TypeAdapter(_File)
+
+
+@plain_dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection year; `kommuner` are valid in it, `codes` hold every code list as a table of strings (years as numbers).
+
+    A code list with `valid_from` and `valid_to` has a second table `<name>_valid` with the codes of this year.
+    """
+
+    register: str
+    year: int
+    name: Mapping[str, str]
+    window: Window
+    receipt: Receipt
+    feedback: Feedback
+    publication: Publication
+    contact: ContactRules
+    pin: PinForm
+    password: PasswordRules
+    versions: Versions
+    addresses: Mapping[str, str]
+    minimum_fields: tuple[str, ...]
+    no_bydel: str
+    agreements: Mapping[str, frozenset[str]]
+    population: Population
+    limits: Limits
+    switches: Mapping[str, bool]
+    kommuner: Mapping[str, str]
+    successors: Mapping[str, str]
+    layout: Layout
+    codes: Mapping[str, pa.Table]
+    folder: DefinitionFolder
+
+    @property
+    def begins_on(self) -> date:
+        """Give the first day of the collection year."""
+        return date(self.year, 1, 1)
+
+    @property
+    def ends_on(self) -> date:
+        """Give the last day of the collection year."""
+        return date(self.year, 12, 31)
+
+    def code_values(self, codes: str | tuple[str, ...]) -> tuple[str, ...]:
+        """Give the values of a code list, named or written in the layout."""
+        return codes if isinstance(codes, tuple) else tuple(self.codes[codes]["code"].to_pylist())
+
+    def inhabitants(self) -> pa.Table:
+        """Give the inhabitants per municipality on the reference day: kommune, one column per age group, total, basis."""
+        return _table(self.folder.require(self.population.file), self.population.file)
+
+
+def packaged(register: str, year: int) -> Collection:
+    """Load a collection year that the program carries."""
+    return load(DefinitionFolder.packaged(register, year))
+
+
+def load(folder: DefinitionFolder) -> Collection:
+    """Read a collection year from its folder; raises `DefinitionRefused` with the file and place of what is wrong."""
+    written = _read_file(folder)
+    layout = parse_layout(folder.require("layout.toml"), f"{folder.origin}/layout.toml")
+    codes = _codes(folder, written.year)
+    _check_lists(layout, codes, folder.origin)
+    return Collection(
+        register=written.register,
+        year=written.year,
+        name=written.name,
+        window=_window(written.window, folder.origin),
+        receipt=written.receipt,
+        feedback=written.feedback,
+        publication=written.publication,
+        contact=written.contact,
+        pin=written.pin,
+        password=written.password,
+        versions=written.versions,
+        addresses=written.addresses,
+        minimum_fields=written.minimum.fields,
+        no_bydel=written.bydel.none,
+        agreements=written.bydel.agreements,
+        population=written.population,
+        limits=written.limits,
+        switches=written.switches,
+        kommuner=_kommuner(codes["kommuner"]),
+        successors=_pairs(codes["successors"], "code", "successor"),
+        layout=layout,
+        codes=codes,
+        folder=folder,
+    )
+
+
+def _read_file(folder: DefinitionFolder) -> _File:
+    origin = f"{folder.origin}/collection.toml"
+    try:
+        return _FILE.validate_python(tomllib.loads(folder.require("collection.toml").decode("utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DefinitionRefused("collection.file", file=origin, place=place, detail=first["msg"]) from None
+    except ValueError as error:
+        raise DefinitionRefused("collection.file", file=origin, place="", detail=str(error)) from None
+
+
+def _window(written: _Windows, origin: str) -> Window:
+    """Give the local times of the file their zone."""
+    zone = ZoneInfo(written.zone)
+    instants = (written.opens_at, written.closes_at, written.corrections_until)
+    try:
+        return Window(*(at if at.tzinfo else at.replace(tzinfo=zone) for at in instants))
+    except ValueError as error:
+        raise DefinitionRefused("collection.file", file=origin, place="window", detail=str(error)) from None
+
+
+def _codes(folder: DefinitionFolder, year: int) -> dict[str, pa.Table]:
+    lists: dict[str, pa.Table] = {}
+    for member, data in folder.under("codes/", ".csv").items():
+        name = member.removeprefix("codes/").removesuffix(".csv")
+        table = _table(data, member)
+        lists[name] = table
+        if {"valid_from", "valid_to"} <= set(table.column_names):
+            begun = pc.less_equal(table["valid_from"], year)
+            lasting = pc.greater_equal(pc.coalesce(table["valid_to"], year), year)
+            lists[f"{name}_valid"] = table.filter(pc.and_(begun, lasting))
+    for needed in ("kommuner", "successors"):
+        if needed not in lists:
+            raise DefinitionRefused("collection.member_missing", member=f"codes/{needed}.csv", folder=folder.origin)
+    return lists
+
+
+def _table(data: bytes, member: str) -> pa.Table:
+    """Read a CSV of ours: texts as strings, years and counts as numbers, empty cells as nulls."""
+    names = data.partition(b"\n")[0].decode("utf-8").strip().split(",")
+    types: dict[str, Any] = {name: pa.int64() if _NUMBERS.match(name) else pa.string() for name in names}
+    options = pa_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
+    try:
+        return pa_csv.read_csv(io.BytesIO(data), convert_options=options)
+    except pa.ArrowInvalid as error:
+        raise DefinitionRefused("collection.file", file=member, place="", detail=str(error)) from None
+
+
+def _kommuner(table: pa.Table) -> dict[str, str]:
+    return _pairs(table.filter(pc.equal(table["kind"], "kommune")), "code", "label_nb")
+
+
+def _pairs(table: pa.Table, key: str, value: str) -> dict[str, str]:
+    return dict(zip(table[key].to_pylist(), table[value].to_pylist(), strict=True))
+
+
+def _check_lists(layout: Layout, codes: Mapping[str, pa.Table], origin: str) -> None:
+    for record, field in layout.every_field():
+        if isinstance(field.codes, str) and field.codes not in codes:
+            place = f"{record.name}.{field.name}"
+            raise DefinitionRefused("collection.code_list", file=f"{origin}/layout.toml", place=place, list=field.codes)

@@ -1,0 +1,100 @@
+"""The one way in which definitions are read: a folder of named bytes, whether it lies in the package, on disk or in a season pack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+
+from ipis.kernel.errors import DefinitionRefused
+
+
+class DefinitionFolder(Mapping[str, bytes]):
+    """What a collection year is defined by: relative name (with /) -> bytes, in the order of the names."""
+
+    __slots__ = ("_members", "origin")
+
+    def __init__(self, members: Mapping[str, bytes], origin: str) -> None:
+        """Take the members; the origin is named in messages."""
+        for name in members:
+            _check_name(name)
+        self._members = dict(sorted(members.items()))
+        self.origin = origin
+
+    @classmethod
+    def from_path(cls, folder: Path) -> DefinitionFolder:
+        """Read a folder on disk."""
+        return cls(dict(_walk(folder)), str(folder))
+
+    @classmethod
+    def from_members(cls, members: Mapping[str, bytes], origin: str = "season pack") -> DefinitionFolder:
+        """Take members that were read and verified elsewhere."""
+        return cls(members, origin)
+
+    @classmethod
+    def packaged(cls, register: str, year: int) -> DefinitionFolder:
+        """Read the folder of a collection year that the program carries."""
+        if year not in packaged_years(register):
+            raise DefinitionRefused("collection.unknown", register=register, year=year)
+        return cls(dict(_walk(_package() / register / str(year))), f"{register}/{year}")
+
+    @classmethod
+    def shared(cls, name: str) -> DefinitionFolder:
+        """Read a folder of the package that belongs to no single year, such as `geography`."""
+        return cls(dict(_walk(_package() / name)), name)
+
+    def __getitem__(self, name: str) -> bytes:
+        """Give the bytes of a member."""
+        return self._members[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names in order."""
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        """Count the members."""
+        return len(self._members)
+
+    def require(self, name: str) -> bytes:
+        """Give the bytes of a member that must be there."""
+        try:
+            return self._members[name]
+        except KeyError:
+            raise DefinitionRefused("collection.member_missing", member=name, folder=self.origin) from None
+
+    def under(self, prefix: str, suffix: str = "") -> dict[str, bytes]:
+        """Give the members below a folder (`rules/`), by their whole names."""
+        return {name: data for name, data in self.items() if name.startswith(prefix) and name.endswith(suffix)}
+
+
+def packaged_years(register: str) -> tuple[int, ...]:
+    """List the collection years that the program carries, oldest first."""
+    folder = _package() / register
+    if not _is_plain(register) or not folder.is_dir():
+        return ()
+    return tuple(sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()))
+
+
+def _package() -> Traversable:
+    return files("ipis.definitions")
+
+
+def _walk(folder: Traversable | Path, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.name.startswith((".", "__")):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry, f"{prefix}{entry.name}/")
+        else:
+            yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _is_plain(name: str) -> bool:
+    return name.isalnum()
+
+
+def _check_name(name: str) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or "\\" in name or ".." in path.parts or str(path) != name:
+        raise DefinitionRefused("collection.member_name", member=name)
