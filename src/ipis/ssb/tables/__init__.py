@@ -1,0 +1,1 @@
+"""Control tables: this delivery, last year, the change between them, and the nation as last published."""
