@@ -1,0 +1,105 @@
+"""From an extract's tables to the rows of a data part: fresh person keys, local keys for every id, sorted by person key.
+
+File order by number would give birthdays away, and the same keys in two forsendelser would join them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ipis.kernel.rows import KEY, KEY_TYPE, LOKAL_SCHEMA, id_columns, part_schema
+
+if TYPE_CHECKING:
+    from ipis.kernel.layout import Layout, RecordType
+
+PERSON: Final = "person"
+Draw = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Rows ready to be packed.
+
+    `person_keys` (n × 16) stand in the order of the extract's Person rows, `orphan_keys` belong to rows without a person.
+    """
+
+    tables: Mapping[str, pa.Table]
+    lokal: pa.Table
+    person_keys: NDArray[np.uint8]
+    orphan_keys: NDArray[np.uint8]
+
+
+def key_rows(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw = secrets.token_bytes) -> Keyed:
+    """Give every row of an extract its person key and every id its local key, and sort; `draw` gives random bytes."""
+    orphans = {
+        name: int(table["_person"].null_count) for name, table in tables.items() if name in layout.records and name != PERSON
+    }
+    persons = tables[PERSON].num_rows
+    keys = _draw_keys(persons + sum(orphans.values()), draw)
+    lokal = _local_keys(tables, layout, draw)
+    keyed, next_orphan = {}, persons
+    for name, record in layout.records.items():
+        table = tables[name]
+        if name == PERSON:
+            own = keys[:persons]
+        else:
+            own = _keys_by_person(table["_person"], keys, next_orphan)
+            next_orphan += orphans[name]
+        keyed[name] = _sorted_rows(table, record, own, lokal)
+    return Keyed(keyed, lokal, keys[:persons], keys[persons:])
+
+
+def _draw_keys(count: int, draw: Draw) -> NDArray[np.uint8]:
+    """Draw distinct keys; two alike out of 2^128 would be a broken source, which is not to be papered over."""
+    keys = np.frombuffer(draw(16 * count), np.uint8).reshape(-1, 16)
+    if len(np.unique(_text16(keys))) != count:
+        raise AssertionError("the random source repeats itself")
+    return keys
+
+
+def _local_keys(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw) -> pa.Table:
+    """Give each distinct value of the id fields a random 64-bit number; sorted by it."""
+    columns = [tables[name][column].cast(pa.string()) for name, r in layout.records.items() for column in id_columns(r)]
+    values = pc.unique(pa.chunked_array([c for column in columns for c in column.chunks], pa.string())).drop_null()
+    numbers = np.frombuffer(draw(8 * len(values)), np.int64)
+    while len(np.unique(numbers)) != len(numbers):
+        numbers = np.frombuffer(draw(8 * len(values)), np.int64)
+    order = np.argsort(numbers)
+    return pa.Table.from_arrays([pa.array(numbers[order]), values.take(pa.array(order))], schema=LOKAL_SCHEMA)
+
+
+def _keys_by_person(person: pa.ChunkedArray, keys: NDArray[np.uint8], next_orphan: int) -> NDArray[np.uint8]:
+    """Give nested rows their Person's key, and each row without one the next of the orphans' keys."""
+    rows = np.asarray(pc.fill_null(person, -1).to_numpy(), np.int64).copy()
+    alone = rows < 0
+    rows[alone] = next_orphan + np.arange(int(alone.sum()))
+    return keys[rows]
+
+
+def _sorted_rows(table: pa.Table, record: RecordType, keys: NDArray[np.uint8], lokal: pa.Table) -> pa.Table:
+    ids = set(id_columns(record))
+    schema = part_schema(record)
+    order = pa.array(np.argsort(_text16(keys), kind="stable"))
+    columns = []
+    for field in schema:
+        if field.name == KEY:
+            packed = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
+            column = pa.Array.from_buffers(KEY_TYPE, len(keys), [None, packed])
+        elif field.name in ids:
+            column = lokal["local_key"].take(pc.index_in(table[field.name], value_set=lokal["value"]))
+        else:
+            column = table[field.name].cast(field.type)
+        columns.append(column.take(order))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _text16(keys: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    return np.ascontiguousarray(keys).view("S16").reshape(-1)

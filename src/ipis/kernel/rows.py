@@ -1,0 +1,150 @@
+"""The rows of a data part: columns by the year's layout, the person keys they are sorted by, and the sum over what they say.
+
+The form is docs/spec/forsendelse.md §7.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ipis.kernel.errors import ParcelRefused
+
+if TYPE_CHECKING:
+    from ipis.kernel.layout import Field, Layout, RecordType
+
+KEY: Final = "person_key"
+KEY_TYPE: Final = pa.binary(16)
+LOKAL: Final = "lokal"
+LOKAL_SCHEMA: Final = pa.schema(
+    [pa.field("local_key", pa.int64(), nullable=False), pa.field("value", pa.string(), nullable=False)]
+)
+_TEXT_KINDS: Final = ("str", "code", "datetime")
+
+
+def travelling_fields(record: RecordType) -> list[Field]:
+    """List the fields of a record type that a data part holds: all but the identity's."""
+    return [field for field in record.fields.values() if not field.identity]
+
+
+def part_schema(record: RecordType) -> pa.Schema:
+    """Give the columns of `<record>.parquet`."""
+    columns = [pa.field(KEY, KEY_TYPE, nullable=False)]
+    for field in travelling_fields(record):
+        columns.append(pa.field(field.name, _type_of(field)))
+        if has_raw(field):
+            columns.append(pa.field(f"{field.name}__raw", pa.string()))
+    return pa.schema(columns)
+
+
+def part_schemas(layout: Layout) -> dict[str, pa.Schema]:
+    """Give the columns of every table of a data part, in the order of its members."""
+    return {**{name: part_schema(record) for name, record in layout.records.items()}, LOKAL: LOKAL_SCHEMA}
+
+
+def has_raw(field: Field) -> bool:
+    """Tell whether a field has a companion column for what could not be parsed."""
+    return field.kind != "id" and field.kind not in _TEXT_KINDS
+
+
+def id_columns(record: RecordType) -> list[str]:
+    """List the fields that travel as local keys."""
+    return [field.name for field in travelling_fields(record) if field.kind == "id"]
+
+
+def keys_of(table: pa.Table) -> NDArray[np.bytes_]:
+    """Give the person keys of a table as 16-byte strings that compare bytewise."""
+    return np.concatenate([_bytes16(chunk) for chunk in table[KEY].chunks] or [np.empty(0, "S16")])
+
+
+def all_keys(tables: Mapping[str, pa.Table]) -> NDArray[np.bytes_]:
+    """Give all person keys of the record tables, each once, sorted."""
+    return np.unique(np.concatenate([np.unique(keys_of(table)) for table in tables.values()]))
+
+
+def check_sorted(tables: Mapping[str, pa.Table], part: str) -> None:
+    """Refuse a table that is not sorted by person key: file order by number would give birthdays away."""
+    for table in tables.values():
+        keys = keys_of(table)
+        if (keys[1:] < keys[:-1]).any():
+            raise ParcelRefused("parcel.row_order", part=part)
+
+
+def check_local_keys(tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout, part: str) -> None:
+    """Refuse local keys without a value, values without a key, and doubles."""
+    used = used_local_keys(tables, layout)
+    named = lokal["local_key"].to_numpy()
+    if len(named) != len(used) or (named != used).any():
+        raise ParcelRefused("parcel.local_keys", part=part)
+
+
+def used_local_keys(tables: Mapping[str, pa.Table], layout: Layout) -> NDArray[np.int64]:
+    """Give the local keys that occur in the tables, each once, sorted."""
+    found = [
+        pc.unique(table[column]).drop_null().to_numpy(zero_copy_only=False)
+        for name, table in tables.items()
+        for column in id_columns(layout.records[name])
+    ]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found])).astype(np.int64)
+
+
+def content_sha256(tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout) -> str:
+    """Sum up what the rows say, whatever their keys: the same for the same rows in any forsendelse (K014)."""
+    digest = hashlib.sha256()
+    for name, record in layout.records.items():
+        digest.update(name.encode() + b"\n")
+        for line in _canonical_rows(tables[name], lokal, record):
+            digest.update(line)
+    return digest.hexdigest()
+
+
+def _canonical_rows(table: pa.Table, lokal: pa.Table, record: RecordType) -> list[memoryview]:
+    if not table.num_rows:
+        return []
+    cells = [_cell(_text(table, lokal, field)) for field in travelling_fields(record)]
+    line_feed = pa.scalar("\n", pa.large_string())
+    rows = pc.binary_join_element_wise(*cells, line_feed, pa.scalar("", pa.large_string()))
+    ordered = rows.take(pc.sort_indices(rows)).combine_chunks()
+    chunks = ordered.chunks if isinstance(ordered, pa.ChunkedArray) else [ordered]
+    return [_values(chunk) for chunk in chunks if len(chunk)]
+
+
+def _values(chunk: pa.LargeStringArray) -> memoryview:
+    """Give the bytes of all strings of a chunk, one after the other."""
+    _, offsets, data = chunk.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
+
+
+def _text(table: pa.Table, lokal: pa.Table, field: Field) -> pa.ChunkedArray:
+    """Give a field's text: an id's value, what stood there where it could not be parsed, else the parsed value in one form."""
+    column = table[field.name]
+    if field.kind == "id":
+        return lokal["value"].take(pc.index_in(column, value_set=lokal["local_key"]))
+    text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+    return pc.coalesce(text, table[f"{field.name}__raw"]) if has_raw(field) else text
+
+
+def _cell(text: Any) -> Any:
+    wide = pc.cast(text, pa.large_string())
+    length = pc.cast(pc.utf8_length(wide), pa.large_string())
+    return pc.fill_null(pc.binary_join_element_wise(length, wide, pa.scalar(":", pa.large_string())), "-")
+
+
+def _bytes16(chunk: pa.FixedSizeBinaryArray) -> NDArray[np.bytes_]:
+    data = np.frombuffer(chunk.buffers()[1] or b"", np.uint8)[chunk.offset * 16 : (chunk.offset + len(chunk)) * 16]
+    return np.ascontiguousarray(data).view("S16")
+
+
+def _type_of(field: Field) -> pa.DataType:
+    if field.kind in _TEXT_KINDS:
+        return pa.string()
+    if field.kind == "dec":
+        return pa.decimal128(field.length, field.scale)
+    return {"id": pa.int64(), "int": pa.int32(), "date": pa.date32()}[field.kind]
