@@ -1,0 +1,197 @@
+"""Are there identity numbers where none may be? Answers counts and column names only, never which value or row.
+
+Used by every party on what it is about to send or has just received. Separators within a number are looked through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ipis.kernel.modulus import Bits, Bytes, birth_year, check_digits, duf_check_digits
+
+MIN_HITS = 3
+MIN_SHARE = 0.01
+"""A column leaks when more than this share of its values, and at least so many, hold an identity number."""
+
+_SEPARATORS = r"[ \t.,:;/_\x{2d}\x{a0}\x{2007}\x{2009}\x{2010}-\x{2014}\x{202f}\x{2212}]"
+_MANY_DIGITS = rf"(?:[0-9]{_SEPARATORS}*){{10}}[0-9]"
+_ROWS = 65_536
+_SHORT, _LONG = 11, 12
+_MONTH_MARKS = (0, 40, 65, 80)
+_POWERS = 10 ** np.arange(_LONG - 1, -1, -1, dtype=np.int64)
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnHits:
+    """How many of a column's values hold an identity number."""
+
+    column: str
+    hits: int
+    values: int
+
+    @property
+    def leaks(self) -> bool:
+        """Tell whether this is more than chance and single slips (architecture §2.2)."""
+        return self.hits >= MIN_HITS and self.hits > MIN_SHARE * self.values
+
+
+def scan(table: pa.Table) -> tuple[ColumnHits, ...]:
+    """Count values that hold something with the form, date and check digits of an identity number, column by column.
+
+    FH-numbers are not looked for: they have no date, and one in six hundred chance numbers would look like one.
+    """
+    return tuple(_count(name, column, _ending_windows, _looks_like_identity) for name, column in _text_columns(table))
+
+
+def own_hits(table: pa.Table, identifiers: pa.Array | pa.ChunkedArray) -> tuple[ColumnHits, ...]:
+    """Count values that contain one of these very identifiers of 11 or 12 digits, at any place and however separated.
+
+    Dummies of one repeated digit are left aside: they occur by themselves in other numbers.
+    """
+    own = _as_numbers(identifiers)
+
+    def is_own(digits: Bytes, lengths: Bytes) -> Bits:
+        return np.isin(_values(digits, lengths), own)
+
+    return tuple(_count(name, column, _all_windows, is_own) for name, column in _text_columns(table))
+
+
+def _text_columns(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    for field, column in zip(table.schema, table.columns, strict=True):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            yield field.name, column.cast(pa.large_string())
+
+
+def _count(
+    name: str,
+    column: pa.ChunkedArray,
+    windows: Callable[[Places, Places], tuple[Places, Bytes]],
+    is_hit: Callable[[Bytes, Bytes], Bits],
+) -> ColumnHits:
+    hits = sum(_rows_hit(part, windows, is_hit) for part in _candidates(column))
+    return ColumnHits(name, hits, len(column) - column.null_count)
+
+
+def _candidates(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """Give the values with at least eleven digits in a row, separators removed, some thousand at a time."""
+    for batch in pa.table({"value": column}).to_batches(max_chunksize=_ROWS):
+        values = batch.column("value")
+        if (pc.max(pc.binary_length(values)).as_py() or 0) < _SHORT:
+            continue
+        some = values.filter(pc.match_substring_regex(values, _MANY_DIGITS))
+        if len(some):
+            yield pc.replace_substring_regex(some, _SEPARATORS, "")
+
+
+def _rows_hit(
+    values: pa.Array,
+    windows: Callable[[Places, Places], tuple[Places, Bytes]],
+    is_hit: Callable[[Bytes, Bytes], Bits],
+) -> int:
+    """Count the values of which at least one window of digits is a hit."""
+    data, offsets = _bytes_of(values)
+    starts, ends = _runs_of_digits(data, offsets)
+    places, lengths = windows(starts, ends)
+    padded = np.concatenate([data, np.zeros(_LONG, np.uint8)])
+    digits = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, _LONG)[places].T) - np.uint8(48)
+    found = places[is_hit(digits, lengths)]
+    return len(np.unique(np.searchsorted(offsets, found, side="right")))
+
+
+def _bytes_of(values: pa.Array) -> tuple[Bytes, Places]:
+    """Give all text end to end, and where each value starts, with a last entry for the end."""
+    _, offsets_buffer, data_buffer = values.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64)[values.offset : values.offset + len(values) + 1]
+    data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    return data, offsets - offsets[0]
+
+
+def _runs_of_digits(data: Bytes, offsets: Places) -> tuple[Places, Places]:
+    """Give start and end of every run of at least eleven digits within one value."""
+    digit = data - np.uint8(ord("0")) < 10
+    first, last = np.ones(len(data) + 1, np.bool_), np.ones(len(data) + 1, np.bool_)
+    first[1:-1] = ~digit[:-1]
+    last[1:-1] = ~digit[1:]
+    first[offsets] = last[offsets] = True
+    starts = np.flatnonzero(first[:-1] & digit)
+    ends = np.flatnonzero(last[1:] & digit) + 1
+    long_enough = ends - starts >= _SHORT
+    return starts[long_enough], ends[long_enough]
+
+
+def _ending_windows(starts: Places, ends: Places) -> tuple[Places, Bytes]:
+    """Take a run's first and last eleven digits, and all of it if twelve: a number alone, or with something beside it.
+
+    Not every place of a longer run: in a random number of twenty digits one place in four hundred would be a hit.
+    """
+    longer = ends - starts > _SHORT
+    twelve = ends - starts == _LONG
+    places = np.concatenate([starts, ends[longer] - _SHORT, starts[twelve]])
+    lengths = np.full(len(places), _SHORT, np.uint8)
+    lengths[len(places) - np.count_nonzero(twelve) :] = _LONG
+    return places, lengths
+
+
+def _all_windows(starts: Places, ends: Places) -> tuple[Places, Bytes]:
+    short, long = _windows(starts, ends, _SHORT), _windows(starts, ends, _LONG)
+    lengths = np.repeat(np.array([_SHORT, _LONG], np.uint8), [len(short), len(long)])
+    return np.concatenate([short, long]), lengths
+
+
+def _windows(starts: Places, ends: Places, width: int) -> Places:
+    """Give every place in the runs where so many digits follow."""
+    counts = np.maximum(ends - starts - width + 1, 0)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    places: Places = np.repeat(starts, counts) + within
+    return places
+
+
+def _looks_like_identity(digits: Bytes, lengths: Bytes) -> Bits:
+    """Tell which windows (12 × n digits) are a fødselsnummer, D-, H- or synthetic number, or of twelve digits DUF."""
+    year_first = (digits[0] == 1) & (digits[1] == 9) | (digits[0] == 2) & (digits[1] == 0)
+    duf = (lengths == _LONG) & year_first & duf_check_digits(digits)
+    day, month = digits[0] * 10 + digits[1], digits[2] * 10 + digits[3]
+    day -= (day > 40) * np.uint8(40)
+    dated = np.zeros(len(lengths), np.bool_)
+    for mark in _MONTH_MARKS:
+        dated |= birth_year(digits, day, month - np.uint8(mark), latest=9999) > 0
+    hit: Bits = duf | ((lengths == _SHORT) & dated & check_digits(digits)[1])
+    return hit
+
+
+def _as_numbers(identifiers: pa.Array | pa.ChunkedArray) -> Places:
+    """Read the identifiers of 11 or 12 digits as `_values` reads windows, without dummies of one repeated digit."""
+    column = identifiers if isinstance(identifiers, pa.ChunkedArray) else pa.chunked_array([identifiers])
+    found: list[Places] = [np.zeros(0, np.int64)]
+    for part in _candidates(column.cast(pa.large_string())):
+        whole = part.filter(pc.match_substring_regex(part, r"^[0-9]{11,12}$"))
+        if not len(whole):
+            continue
+        data, offsets = _bytes_of(whole)
+        padded = np.concatenate([data, np.zeros(_LONG, np.uint8)])
+        digits = np.lib.stride_tricks.sliding_window_view(padded, _LONG)[offsets[:-1]].T - np.uint8(48)
+        lengths = np.diff(offsets).astype(np.uint8)
+        repeated = (digits[:_SHORT] == digits[0]).all(axis=0) & ((lengths == _SHORT) | (digits[_SHORT] == digits[0]))
+        found.append(_values(digits, lengths)[~repeated])
+    return np.unique(np.concatenate(found))
+
+
+def _values(digits: Bytes, lengths: Bytes) -> Places:
+    """Read windows (12 × n) as whole numbers; one of twelve digits is told from one of eleven by its sign."""
+    twelve = _POWERS @ np.where(digits < 10, digits, 0).astype(np.int64)
+    values: Places = np.where(lengths == _LONG, -1 - twelve, twelve // 10)
+    return values
+
+
+def leaking(hits: Iterable[ColumnHits]) -> tuple[ColumnHits, ...]:
+    """Keep the columns that leak."""
+    return tuple(each for each in hits if each.leaks)
