@@ -39,6 +39,11 @@ class ControlTable:
     definition: TableDefinition
     rows: tuple[Row, ...]
 
+    def labels(self, row: Row, language: str) -> list[str]:
+        """Give a row's keys in words; a value outside the grid is shown as it stands."""
+        names = [dict(key.values) for key in self.definition.keys]
+        return [known[code][language] if code in known else code for known, code in zip(names, row.keys, strict=True)]
+
 
 def compute(
     definitions: tuple[TableDefinition, ...], tables: Mapping[str, pa.Table], outcomes: pa.Table

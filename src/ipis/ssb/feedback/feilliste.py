@@ -1,0 +1,123 @@
+"""The feilliste: findings keyed on brukerNr and the record's own id, and what became of them since the delivery before.
+
+A finding is the same as an earlier one when rule, record type, brukerNr, record id and field are; doubles are matched in
+order, so that two of a kind stay two. Never an identifier: brukerNr and id are the municipality's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STORED = pa.schema(
+    [
+        pa.field("rule", pa.string()),
+        pa.field("level", pa.string()),
+        pa.field("effect", pa.string()),
+        pa.field("record", pa.string()),
+        pa.field("row", pa.int32()),
+        pa.field("field", pa.string()),
+        pa.field("value", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("first_seen", pa.int32()),
+    ]
+)
+"""Findings as they are kept with a delivery: by row number, never by brukerNr."""
+
+COLUMNS = (
+    "status", "level", "rule", "record", "brukerNr", "id", "field", "value", "message", "effect", "first_seen",
+)  # fmt: skip
+"""The columns of the feilliste, in order."""
+
+
+class Status(StrEnum):
+    """What became of a finding since the delivery before."""
+
+    NEW = "new"
+    """Was not there."""
+    OPEN = "open"
+    """Was there already."""
+    FIXED = "fixed"
+    """Was there and is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """Findings of one delivery as stored, with the keys of its records: record -> (_row, brukerNr, id)."""
+
+    findings: pa.Table
+    keys: Mapping[str, pa.Table]
+
+    def joined(self) -> pa.Table:
+        """Put brukerNr and id beside each finding; empty text where a finding points at no record."""
+        parts = []
+        for record in pc.unique(self.findings["record"]).to_pylist():
+            part = self.findings.filter(pc.equal(self.findings["record"], record))
+            keys = self.keys.get(record)
+            for column in ("brukerNr", "id"):
+                parts_of = pa.nulls(part.num_rows, pa.string()) if keys is None else _taken(keys, column, part["row"])
+                part = part.append_column(column, pc.fill_null(parts_of, ""))
+            parts.append(part)
+        if not parts:
+            empty = self.findings.schema.append(pa.field("brukerNr", pa.string())).append(pa.field("id", pa.string()))
+            return empty.empty_table()
+        return pa.concat_tables(parts)
+
+
+_COMPARE = """
+WITH this AS (SELECT *, row_number() OVER same AS n FROM now
+              WINDOW same AS (PARTITION BY rule, record, brukerNr, id, field ORDER BY row)),
+     past AS (SELECT *, row_number() OVER same AS n FROM before
+              WINDOW same AS (PARTITION BY rule, record, brukerNr, id, field ORDER BY row))
+SELECT CASE WHEN past.rule IS NULL THEN 'new' ELSE 'open' END AS status,
+       this.* EXCLUDE (n, first_seen), coalesce(past.first_seen, this.first_seen) AS first_seen
+FROM this LEFT JOIN past USING (rule, record, brukerNr, id, field, n)
+UNION ALL BY NAME
+SELECT 'fixed' AS status, past.* EXCLUDE (n) FROM past ANTI JOIN this USING (rule, record, brukerNr, id, field, n)
+"""
+_ORDER = """
+SELECT * FROM listed ORDER BY list_position(['new', 'open', 'fixed'], status),
+    list_position(['kritisk', 'feil', 'advarsel', 'info'], level), rule, record, brukerNr, id, field, row
+"""
+
+
+def make_feilliste(now: Keyed, before: Keyed | None) -> pa.Table:
+    """Give the feilliste of a delivery: COLUMNS and `row`, new and open first, the weightiest first."""
+    earlier = before.joined() if before is not None else now.joined().slice(0, 0)
+    with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
+        engine.register("now", now.joined())
+        engine.register("before", earlier)
+        engine.register("listed", engine.execute(_COMPARE).to_arrow_table())
+        return engine.execute(_ORDER).to_arrow_table().select([*COLUMNS, "row"])
+
+
+def with_first_seen(findings: pa.Table, feilliste: pa.Table) -> pa.Table:
+    """Write back to the stored findings in which sequence each was first seen, for the next comparison."""
+    standing = feilliste.filter(pc.not_equal(feilliste["status"], Status.FIXED.value))
+    with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
+        engine.register("findings", findings)
+        engine.register("standing", standing)
+        joined = engine.execute(
+            "SELECT f.* EXCLUDE (first_seen), s.first_seen FROM findings f JOIN"
+            " (SELECT rule, record, row, field, min(first_seen) AS first_seen FROM standing GROUP BY ALL) s"
+            " ON s.rule = f.rule AND s.record = f.record AND s.field = f.field AND s.row IS NOT DISTINCT FROM f.row"
+        ).to_arrow_table()
+    return joined.select(STORED.names).cast(STORED)
+
+
+def count_by_status(feilliste: pa.Table) -> dict[str, int]:
+    """Count findings by status."""
+    counted = feilliste.group_by("status").aggregate([("rule", "count")]).to_pylist()
+    return {status.value: 0 for status in Status} | {row["status"]: row["rule_count"] for row in counted}
+
+
+def _taken(keys: pa.Table, column: str, rows: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.take(keys[column], pc.index_in(rows, value_set=keys["_row"].combine_chunks().cast(rows.type)))
