@@ -1,4 +1,4 @@
-"""JSON in one form: what is signed or compared by its hash reads the same at every party, and nothing ambiguous is read."""
+"""JSON in one form: what is signed or hashed reads the same at every party, and nothing ambiguous is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def dumps(value: object) -> bytes:
 
 
 def loads(data: bytes, *, what: str, max_bytes: int = MAX_BYTES) -> dict[str, object]:
-    """Read one object and refuse doubled keys, fractions and what is not canonical; `what` names the file in the refusal."""
+    """Read one object; refuse doubled keys, fractions and what is not canonical. `what` names the file."""
     if len(data) > max_bytes:
         raise ParcelRefused("parcel.json", what=what)
 

@@ -1,4 +1,4 @@
-"""Containers: stored zip64 files in one exact form, so that names and contents give the bytes and nothing can hide between them.
+"""Containers: stored zip64 files in one exact form: names and contents give the bytes, and nothing can hide between.
 
 The form is docs/spec/forsendelse.md §1. A reader builds headers and directory anew and refuses a file that differs.
 """
@@ -57,15 +57,20 @@ class Source:
     def of_bytes(cls, name: str, content: bytes | memoryview) -> Source:
         """Make a member of what lies in memory."""
         view = memoryview(content)
-        return cls(name, len(view), zlib.crc32(view), lambda: (bytes(view[i : i + _CHUNK]) for i in range(0, len(view), _CHUNK)))
+        return cls(
+            name,
+            len(view),
+            zlib.crc32(view),
+            lambda: (bytes(view[i : i + _CHUNK]) for i in range(0, len(view), _CHUNK)),
+        )
 
     @classmethod
     def of_file(cls, name: str, path: Path) -> Source:
         """Make a member of a file, which is read twice."""
         crc = size = 0
-        for chunk in _file_chunks(path):
+        for chunk in file_chunks(path):
             crc, size = zlib.crc32(chunk, crc), size + len(chunk)
-        return cls(name, size, crc, lambda: _file_chunks(path))
+        return cls(name, size, crc, lambda: file_chunks(path))
 
 
 def stream(sources: Iterable[Source]) -> Iterator[bytes]:
@@ -107,7 +112,7 @@ class Archive:
     __slots__ = ("_source", "members", "name")
 
     def __init__(self, source: Path | bytes, name: str) -> None:
-        """Read the directory of a file, or of bytes that must not touch a disk; refuse all that is not the exact form."""
+        """Read the directory of a file, or of bytes that must not touch a disk; refuse what is not the exact form."""
         self._source = source
         self.name = name
         with self._open() as file:
@@ -129,7 +134,7 @@ class Archive:
         return tuple(member.name for member in self.members)
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """Read a member in chunks; its CRC-32 is checked at the end, so use nothing before that where it matters."""
+        """Read a member in chunks; its CRC-32 is checked at the end, so use nothing before."""
         member, crc = self[name], 0
         with self._open() as file:
             file.seek(member.start)
@@ -149,6 +154,13 @@ class Archive:
         if self[name].size > most:
             raise ParcelRefused("parcel.member_size", file=self.name, member=name)
         return b"".join(self.chunks(name))
+
+
+def file_chunks(path: Path) -> Iterator[bytes]:
+    """Read a file in chunks."""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _read_members(file: BinaryIO, name: str) -> tuple[Member, ...]:
@@ -250,9 +262,3 @@ def _directory(members: list[Member], start: int) -> bytes:
 
 def _overhead(name: str) -> int:
     return _LOCAL.size + _CENTRAL.size + _CENTRAL_EXTRA.size + 2 * len(name)
-
-
-def _file_chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk

@@ -1,4 +1,4 @@
-"""Read fields out of parsed JSON into types that cannot be wrong; a missing, unknown or misshapen field is refused by name."""
+"""Read fields out of parsed JSON into types that cannot be wrong; what does not fit is refused by name."""
 
 from __future__ import annotations
 

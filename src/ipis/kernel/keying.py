@@ -1,4 +1,4 @@
-"""From an extract's tables to the rows of a data part: fresh person keys, local keys for every id, sorted by person key.
+"""From an extract's tables to the rows of a data part: fresh person keys, local keys for ids, sorted by person key.
 
 File order by number would give birthdays away, and the same keys in two forsendelser would join them.
 """
@@ -8,17 +8,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ipis.kernel.layout import Layout, RecordType
 from ipis.kernel.rows import KEY, KEY_TYPE, LOKAL_SCHEMA, id_columns, part_schema
-
-if TYPE_CHECKING:
-    from ipis.kernel.layout import Layout, RecordType
 
 PERSON: Final = "person"
 Draw = Callable[[int], bytes]
@@ -38,9 +36,11 @@ class Keyed:
 
 
 def key_rows(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw = secrets.token_bytes) -> Keyed:
-    """Give every row of an extract its person key and every id its local key, and sort; `draw` gives random bytes."""
+    """Give each row of an extract its person key and each id its local key, and sort; `draw` gives the bytes."""
     orphans = {
-        name: int(table["_person"].null_count) for name, table in tables.items() if name in layout.records and name != PERSON
+        name: int(table["_person"].null_count)
+        for name, table in tables.items()
+        if name in layout.records and name != PERSON
     }
     persons = tables[PERSON].num_rows
     keys = _draw_keys(persons + sum(orphans.values()), draw)

@@ -1,4 +1,4 @@
-"""The manifest of a forsendelse: what it is, who sends it, and the sealed parts it consists of; no person data, no counts."""
+"""The manifest of a forsendelse: what it is, who sends it, and its sealed parts; no person data, no counts."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Manifest:
         return tuple(part for part in self.parts if part.file == number)
 
     def _check_parts(self) -> None:
-        """Refuse a list that is not: identity, data, contact, each k of n in order, file numbers from 1 without gaps."""
+        """Refuse a list that is not identity, data, contact, each k of n in order, file numbers from 1 without gaps."""
         expected = [
             (part_name(role, k), role, k, max(1, len(self.by_role(role))))
             for role in ROLES

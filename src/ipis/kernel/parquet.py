@@ -1,6 +1,6 @@
 """Parquet between parties: written without a trace of the writer's data, read only in exactly the form that was agreed.
 
-The form is docs/spec/forsendelse.md §7. A stranger's file is read in a child process (`kernel.confined`), since metadata lie.
+The form is docs/spec/forsendelse.md §7. A stranger's file is read in a child process, since metadata lie.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def write_parquet(table: pa.Table) -> pa.Buffer:
 def read_part_parquet(
     content: pa.Buffer | bytes, schema: pa.Schema, *, name: str, max_rows: int = MAX_ROWS
 ) -> pa.Table:
-    """Read one table whose columns and physical types are exactly the schema's; `name` is the member's, for refusals.
+    """Read a table whose columns and physical types are exactly the schema's; `name` is the member's, for refusals.
 
-    Raises ParcelRefused: `parcel.parquet` (no readable Parquet, or a feature not agreed), `parcel.columns`, `parcel.column_type`,
-    `parcel.rows`, `parcel.string_length`. Call it in a child process for what a stranger sent.
+    Raises ParcelRefused: `parcel.parquet` (no readable Parquet, or a feature not agreed), `parcel.columns`,
+    `parcel.column_type`, `parcel.rows`, `parcel.string_length`. Call it in a child process for what a stranger sent.
     """
     buffer = content if isinstance(content, pa.Buffer) else pa.py_buffer(content)
     _check_footer(buffer, name)
@@ -83,7 +83,10 @@ def _check_groups(metadata: pq.FileMetaData, name: str, max_rows: int) -> None:
         raise ParcelRefused("parcel.rows", part=name)
     for group in groups:
         columns = [group.column(index) for index in range(group.num_columns)]
-        if not 0 <= group.num_rows <= ROWS_PER_GROUP or sum(c.total_uncompressed_size for c in columns) > MAX_GROUP_BYTES:
+        if (
+            not 0 <= group.num_rows <= ROWS_PER_GROUP
+            or sum(c.total_uncompressed_size for c in columns) > MAX_GROUP_BYTES
+        ):
             raise ParcelRefused("parcel.rows", part=name)
         if any(column.compression not in _COMPRESSIONS for column in columns):
             raise ParcelRefused("parcel.parquet", part=name)

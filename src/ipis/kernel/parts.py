@@ -72,12 +72,14 @@ class Content:
 
 
 def clear_part(
-    facts: Facts, content: Content, place: tuple[int, int], part_rows: Mapping[str, int], members: Sequence[container.Source]
+    facts: Facts,
+    content: Content,
+    place: tuple[int, int],
+    part_rows: Mapping[str, int],
+    members: Sequence[container.Source],
 ) -> list[container.Source]:
     """Give the members of clear part k of n (`place`), header first and padding last."""
-    header = Header(
-        facts, content.role, *place, content.commitment, content.rows, part_rows, content.content_sha256
-    )
+    header = Header(facts, content.role, *place, content.commitment, content.rows, part_rows, content.content_sha256)
     sources = [container.Source.of_bytes(HEADER, header.to_bytes()), *members]
     empty = container.size_of([*sources, container.Source.of_bytes(PADDING, b"")])
     return [*sources, container.Source.of_bytes(PADDING, bytes(-empty % BLOCK))]
@@ -109,7 +111,7 @@ def read_clear(
 
 
 def check_whole(headers: Sequence[Header], *, role: str) -> Header:
-    """Refuse headers of a role that are not all of one whole: each k of n once, one commitment, rows that add up; gives the first."""
+    """Refuse headers that are not all of one whole: each k of n, one commitment, rows that add up; gives the first."""
     first = headers[0] if headers else None
     if first is None or [header.k for header in headers] != list(range(1, first.n + 1)):
         raise ParcelRefused("parcel.part_missing", rule="K003", role=role)

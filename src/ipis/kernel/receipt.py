@@ -1,4 +1,4 @@
-"""Receipts R1–R5: small signed files, each naming the one that caused it, which `ssh-keygen -Y verify` checks offline."""
+"""Receipts R1–R5: small signed files, each naming the one that caused it; `ssh-keygen -Y verify` checks them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ipis.kernel import canonical, fields, signature
+from ipis.kernel import canonical, fields
 from ipis.kernel.environment import Environment
 from ipis.kernel.errors import ParcelRefused
+from ipis.kernel.signature import PublicKey, SigningKey, verify
 
 NAMESPACE: Final = "ipis-receipt@v1"
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -147,16 +148,16 @@ class SignedReceipt:
         """Give the code for the phone."""
         return short_code(self.data)
 
-    def verify(self, keys: Iterable[signature.PublicKey], environment: Environment) -> Receipt:
+    def verify(self, keys: Iterable[PublicKey], environment: Environment) -> Receipt:
         """Verify signature and environment; `keys` are the issuer's receipt keys of the season pack."""
-        signature.verify(self.data, self.signature, NAMESPACE, keys)
+        verify(self.data, self.signature, NAMESPACE, keys)
         receipt = self.receipt
         if receipt.environment is not environment:
             raise ParcelRefused("parcel.environment", found=receipt.environment, expected=environment)
         return receipt
 
 
-def sign(receipt: Receipt, key: signature.SigningKey) -> SignedReceipt:
+def sign(receipt: Receipt, key: SigningKey) -> SignedReceipt:
     """Sign a receipt with the issuer's receipt key."""
     data = receipt.to_bytes()
     return SignedReceipt(data, key.sign(data, NAMESPACE))
@@ -169,7 +170,7 @@ def short_code(data: bytes) -> str:
 
 
 def check_tree(receipts: Iterable[SignedReceipt]) -> None:
-    """Refuse verified receipts of one forsendelse that do not form a tree: a cause missing, of a wrong kind, or of another forsendelse."""
+    """Refuse verified receipts that do not form a tree: a cause missing, of a wrong kind, or of another forsendelse."""
     by_hash = {signed.sha256: signed.receipt for signed in receipts}
     for receipt in by_hash.values():
         if receipt.causes is None:

@@ -1,4 +1,4 @@
-"""The rows of a data part: columns by the year's layout, the person keys they are sorted by, and the sum over what they say.
+"""The rows of a data part: columns by the year's layout, person keys they are sorted by, the sum over what they say.
 
 The form is docs/spec/forsendelse.md §7.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ipis.kernel.errors import ParcelRefused
-
-if TYPE_CHECKING:
-    from ipis.kernel.layout import Field, Layout, RecordType
+from ipis.kernel.layout import Field, Kind, Layout, RecordType
 
 KEY: Final = "person_key"
 KEY_TYPE: Final = pa.binary(16)
@@ -25,7 +23,6 @@ LOKAL: Final = "lokal"
 LOKAL_SCHEMA: Final = pa.schema(
     [pa.field("local_key", pa.int64(), nullable=False), pa.field("value", pa.string(), nullable=False)]
 )
-_TEXT_KINDS: Final = ("str", "code", "datetime")
 
 
 def travelling_fields(record: RecordType) -> list[Field]:
@@ -37,8 +34,8 @@ def part_schema(record: RecordType) -> pa.Schema:
     """Give the columns of `<record>.parquet`."""
     columns = [pa.field(KEY, KEY_TYPE, nullable=False)]
     for field in travelling_fields(record):
-        columns.append(pa.field(field.name, _type_of(field)))
-        if has_raw(field):
+        columns.append(pa.field(field.name, pa.int64() if field.kind is Kind.ID else field.arrow_type))
+        if field.has_raw:
             columns.append(pa.field(f"{field.name}__raw", pa.string()))
     return pa.schema(columns)
 
@@ -48,14 +45,9 @@ def part_schemas(layout: Layout) -> dict[str, pa.Schema]:
     return {**{name: part_schema(record) for name, record in layout.records.items()}, LOKAL: LOKAL_SCHEMA}
 
 
-def has_raw(field: Field) -> bool:
-    """Tell whether a field has a companion column for what could not be parsed."""
-    return field.kind != "id" and field.kind not in _TEXT_KINDS
-
-
 def id_columns(record: RecordType) -> list[str]:
     """List the fields that travel as local keys."""
-    return [field.name for field in travelling_fields(record) if field.kind == "id"]
+    return [field.name for field in travelling_fields(record) if field.kind is Kind.ID]
 
 
 def keys_of(table: pa.Table) -> NDArray[np.bytes_]:
@@ -123,12 +115,12 @@ def _values(chunk: pa.LargeStringArray) -> memoryview:
 
 
 def _text(table: pa.Table, lokal: pa.Table, field: Field) -> pa.ChunkedArray:
-    """Give a field's text: an id's value, what stood there where it could not be parsed, else the parsed value in one form."""
+    """Give a field's text: an id's value, what stood there unparsed, else the parsed value in one form."""
     column = table[field.name]
-    if field.kind == "id":
+    if field.kind is Kind.ID:
         return lokal["value"].take(pc.index_in(column, value_set=lokal["local_key"]))
     text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-    return pc.coalesce(text, table[f"{field.name}__raw"]) if has_raw(field) else text
+    return pc.coalesce(text, table[f"{field.name}__raw"]) if field.has_raw else text
 
 
 def _cell(text: Any) -> Any:
@@ -140,11 +132,3 @@ def _cell(text: Any) -> Any:
 def _bytes16(chunk: pa.FixedSizeBinaryArray) -> NDArray[np.bytes_]:
     data = np.frombuffer(chunk.buffers()[1] or b"", np.uint8)[chunk.offset * 16 : (chunk.offset + len(chunk)) * 16]
     return np.ascontiguousarray(data).view("S16")
-
-
-def _type_of(field: Field) -> pa.DataType:
-    if field.kind in _TEXT_KINDS:
-        return pa.string()
-    if field.kind == "dec":
-        return pa.decimal128(field.length, field.scale)
-    return {"id": pa.int64(), "int": pa.int32(), "date": pa.date32()}[field.kind]

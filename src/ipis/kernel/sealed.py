@@ -1,4 +1,4 @@
-"""Sealing and opening with age v1: a strict look at the header first, and nothing opened is used before its last chunk verified."""
+"""Sealing and opening with age v1: a strict look at the header first; nothing used before its last chunk verified."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import os
 import re
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import pyrage
 
@@ -19,10 +19,22 @@ KEY_ROLES: Final = ("tpf", "ssb", "feedback")
 _VERSION = b"age-encryption.org/v1\n"
 _BUFFER = 1 << 20
 _BASE64 = rb"[A-Za-z0-9+/]"
-_STANZA = re.compile(
-    rb"-> ([\x21-\x7e]+(?: [\x21-\x7e]+)*)\n((?:" + _BASE64 + rb"{64}\n)*" + _BASE64 + rb"{0,63}\n)"
-)
+_STANZA = re.compile(rb"-> ([\x21-\x7e]+(?: [\x21-\x7e]+)*)\n((?:" + _BASE64 + rb"{64}\n)*" + _BASE64 + rb"{0,63}\n)")
 _MAC = re.compile(rb"--- " + _BASE64 + rb"{43}\n")
+
+
+class Reader(Protocol):
+    """What can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most so many bytes."""
+
+
+class Writer(Protocol):
+    """What can be written to."""
+
+    def write(self, data: Any, /) -> int:
+        """Take all bytes and tell how many."""
 
 
 class Recipient:
@@ -149,7 +161,7 @@ def seal_bytes(data: bytes, recipient: Recipient) -> bytes:
     return bytes(pyrage.encrypt(data, [recipient.key]))
 
 
-def seal_stream(reader: BinaryIO, writer: BinaryIO, recipient: Recipient) -> None:
+def seal_stream(reader: Reader, writer: Writer, recipient: Recipient) -> None:
     """Seal a stream of any length in constant memory."""
     buffered = io.BufferedWriter(_Raw(writer), _BUFFER)
     pyrage.encrypt_io(reader, buffered, [recipient.key])
@@ -196,11 +208,11 @@ def _refusal(error: Exception, part: str) -> ParcelRefused:
 class _Raw(io.RawIOBase):
     """Let a buffer stand before a writer that another owns and closes."""
 
-    def __init__(self, to: BinaryIO) -> None:
+    def __init__(self, to: Writer) -> None:
         self._to = to
 
     def writable(self) -> bool:
         return True
 
-    def write(self, data: object, /) -> int:
-        return self._to.write(data)  # type: ignore[arg-type]  # typeshed says Buffer, BinaryIO says bytes
+    def write(self, data: Any, /) -> int:
+        return self._to.write(data)

@@ -1,4 +1,4 @@
-"""SSHSIG with Ed25519, as `ssh-keygen -Y sign` and `-Y verify` speak it (PROTOCOL.sshsig); a key signs only in the namespaces of its role."""
+"""SSHSIG with Ed25519, as `ssh-keygen -Y` speaks it (PROTOCOL.sshsig); a key signs only in its role's namespaces."""
 
 from __future__ import annotations
 
