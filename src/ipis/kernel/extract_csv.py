@@ -1,0 +1,124 @@
+"""CSV files of the flat extract: `;`, UTF-8 or Windows-1252, one line per row; checked by us where pyarrow.csv is lenient."""
+
+from __future__ import annotations
+
+import csv
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from ipis.kernel.errors import ExtractRefused
+from ipis.kernel.extract import Limits
+from ipis.kernel.extract_batch import shown
+from ipis.kernel.layout import RecordType
+
+_BLOCK = 4 << 20
+_BOM = b"\xef\xbb\xbf"
+_UNUSED_1252 = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D])
+_NORWEGIAN_UTF8 = tuple(letter.encode() for letter in "æøåÆØÅéÉ")
+
+
+def encoding_of(files: list[Path], limits: Limits) -> str:
+    """Tell whether the files of a folder are UTF-8 or Windows-1252; refuse NUL bytes, giant lines, other and mixed encodings."""
+    found = {file: _encoding(file, limits) for file in files}
+    beyond_ascii = {encoding for encoding in found.values() if encoding != "ascii"}
+    if len(beyond_ascii) > 1:
+        odd = next(file for file, encoding in found.items() if encoding == "cp1252")
+        raise ExtractRefused("extract.csv_mixed", rule="K004", file=odd.name)
+    return beyond_ascii.pop() if beyond_ascii else "utf-8"
+
+
+def _encoding(file: Path, limits: Limits) -> str:
+    """Look at every byte once: `ascii`, `utf-8` or `cp1252`."""
+    decoder = getincrementaldecoder("utf-8")()
+    is_utf8, beyond_ascii, norwegian, impossible = True, False, False, 0
+    longest = limits.fields * (limits.value_chars * 4 + 3)
+    line, unbroken = 1, 0
+    with file.open("rb") as source:
+        while block := source.read(1 << 20):
+            if b"\x00" in block:
+                raise ExtractRefused(
+                    "extract.csv_nul", rule="K004", file=file.name, line=line + block[: block.index(0)].count(b"\n")
+                )
+            unbroken = _check_lines(block, unbroken, longest, file, line)
+            if not block.isascii():
+                beyond_ascii = True
+                norwegian = norwegian or any(letter in block for letter in _NORWEGIAN_UTF8)
+                impossible = impossible or _impossible_line(block, line)
+            is_utf8 = is_utf8 and _decodes(decoder, block, final=False)
+            line += block.count(b"\n")
+    if is_utf8 and _decodes(decoder, b"", final=True):
+        return "utf-8" if beyond_ascii else "ascii"
+    if norwegian:
+        raise ExtractRefused("extract.csv_mixed", rule="K004", file=file.name)
+    if impossible:
+        raise ExtractRefused("extract.csv_encoding", rule="K004", file=file.name, line=impossible)
+    return "cp1252"
+
+
+def _check_lines(block: bytes, unbroken: int, longest: int, file: Path, line: int) -> int:
+    """Refuse a line longer than all its fields may be; give the length of the line that the block breaks off in."""
+    for number, piece in enumerate(block.split(b"\n")):
+        unbroken = (unbroken if number == 0 else 0) + len(piece)
+        if unbroken > longest:
+            raise ExtractRefused("extract.csv_long_line", rule="K004", file=file.name, line=line + number)
+    return unbroken
+
+
+def _impossible_line(block: bytes, line: int) -> int:
+    """Give the line of the first byte that Windows-1252 does not use, 0 when there is none."""
+    places = [block.find(byte) for byte in (bytes([code]) for code in _UNUSED_1252)]
+    first = min((place for place in places if place >= 0), default=-1)
+    return 0 if first < 0 else line + block[:first].count(b"\n")
+
+
+def _decodes(decoder: object, block: bytes, *, final: bool) -> bool:
+    try:
+        decoder.decode(block, final)  # type: ignore[attr-defined]
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def batches(file: Path, record: RecordType, limits: Limits, encoding: str) -> Iterator[pa.RecordBatch]:
+    """Read a file as texts, batch by batch; empty cells are nulls, quoted or not, and nothing else is."""
+    names = _heading(file, record, limits, encoding)
+    read = pa_csv.ReadOptions(encoding=encoding, block_size=_BLOCK, column_names=names, skip_rows=1)
+    parse = pa_csv.ParseOptions(delimiter=";", newlines_in_values=False, ignore_empty_lines=True)
+    convert = pa_csv.ConvertOptions(
+        column_types={name: pa.string() for name in names},
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+    )
+    try:
+        with pa_csv.open_csv(file, read, parse, convert) as reader:
+            yield from reader
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):
+            return
+        # Arrow's text quotes the row, which is a person's: only the file is named.
+        raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name) from None
+
+
+def _heading(file: Path, record: RecordType, limits: Limits, encoding: str) -> list[str]:
+    with file.open("rb") as source:
+        first = source.readline(limits.fields * 64).removeprefix(_BOM)
+    rows = list(csv.reader([first.decode(encoding, "replace").rstrip("\r\n")], delimiter=";"))
+    names = rows[0] if rows else []
+    if not names or "" in names:
+        raise ExtractRefused("extract.csv_header", rule="K004", file=file.name)
+    check_names(names, file, record)
+    return names
+
+
+def check_names(names: list[str], file: Path, record: RecordType) -> None:
+    """Refuse doubled columns and such as the record type does not have."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ExtractRefused("extract.doubled_field", rule="K004", file=file.name, field=shown(name))
+        if name not in record.fields:
+            raise ExtractRefused("extract.unknown_column", rule="K004", file=file.name, field=shown(name))
