@@ -35,6 +35,7 @@ def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **mor
             "django.middleware.security.SecurityMiddleware",
             "whitenoise.middleware.WhiteNoiseMiddleware",
             "csp.middleware.CSPMiddleware",
+            "ipis.lib.web.page.Languages",
             "ipis.lib.web.middleware.Problems",
             *more.pop("MIDDLEWARE", []),
         ],
@@ -43,7 +44,9 @@ def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **mor
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
                 "DIRS": [_LIB_TEMPLATES],
                 "APP_DIRS": True,
-                "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+                "OPTIONS": {
+                    "context_processors": ["django.template.context_processors.request", "ipis.lib.web.page.context"]
+                },
             }
         ],
         "STATIC_URL": "/static/",
@@ -65,7 +68,8 @@ def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **mor
             "DIRECTIVES": {
                 "default-src": ["'none'"],
                 "style-src": ["'self'"],
-                "img-src": ["'self'"],
+                # The design system draws its icons from data addresses in its own style sheet.
+                "img-src": ["'self'", "data:"],
                 "font-src": ["'self'"],
                 "form-action": ["'self'"],
                 "frame-ancestors": ["'none'"],

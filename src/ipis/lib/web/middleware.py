@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.http import JsonResponse
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.http import Http404, JsonResponse
 from django.shortcuts import render
 
-from ipis.kernel.errors import LANGUAGES, IpisError, LoginRefused, Misuse, OurFault, TryLater
+from ipis.kernel.errors import LANGUAGES, IpisError, LoginRefused, Misuse, OurFault, Refused, TryLater
 from ipis.lib.log import get_logger
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+_DJANGO_ANSWERS = (Http404, PermissionDenied, SuspiciousOperation, BadRequest)
 STATUS: dict[type[IpisError], int] = {LoginRefused: 401, TryLater: 503, Misuse: 400, OurFault: 500}
 
 
@@ -31,15 +33,24 @@ class Problems:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Answer what a view raised; what is not of our tree is logged by kind and place, never by text."""
+        if isinstance(error, _DJANGO_ANSWERS):
+            return None
         if not isinstance(error, IpisError):
-            get_logger().error("request failed", error=type(error).__name__, path=request.path)
+            # The route, not the address: an address may hold the token of a link.
+            route = request.resolver_match.route if request.resolver_match else "?"
+            get_logger().error("request failed", error=type(error).__name__, route=route)
             error = OurFault("web.failed")
         return problem(request, error)
 
 
-def problem(request: HttpRequest, error: IpisError) -> HttpResponse:
+def not_found(request: HttpRequest, _error: Exception | None = None) -> HttpResponse:
+    """Answer for what does not exist, or does not exist for whoever asks; a room's urls name it as `handler404`."""
+    return problem(request, Refused("web.not_found"), status=404)
+
+
+def problem(request: HttpRequest, error: IpisError, *, status: int | None = None) -> HttpResponse:
     """Write one error as an answer, in the language that the request asks for."""
-    language, status = request_language(request), status_of(error)
+    language, status = request_language(request), status or status_of(error)
     if request.path.startswith("/api/"):
         return JsonResponse(error.as_dict(language) | ({"rule": error.rule} if error.rule else {}), status=status)
     context = {"problem": error.render(language), "code": error.code, "language": language}

@@ -1,0 +1,41 @@
+"""What the portal takes from the season pack: SSB's public push keys and the collection's password rules."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ipis.filsluse.password_rules import PasswordRules
+from ipis.filsluse.site import room_settings
+from ipis.kernel.errors import Misuse
+from ipis.kernel.seasonpack import SeasonPack
+from ipis.kernel.signature import PublicKey
+
+
+def push_keys() -> list[PublicKey]:
+    """Give the keys that a push or a request of SSB may be signed with; raises Misuse without a pack."""
+    return list(_pack().signing_keys("ssb-push"))
+
+
+def password_rules() -> PasswordRules:
+    """Give the rules of the collection, never below those of the settings."""
+    asked = _pack().collection.password.minimum_length
+    return PasswordRules(least=max(room_settings().password_length, asked))
+
+
+def _pack() -> SeasonPack:
+    path = room_settings().pack
+    if path is None or not path.is_file():
+        raise Misuse("filsluse.no_pack")
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, _changed_at: int) -> SeasonPack:
+    """Read and verify the pack once for each version of the file."""
+    settings = room_settings()
+    root = PublicKey.parse(settings.trusted_root) if settings.trusted_root else None
+    pack = SeasonPack.load(path, trusted_root=root)
+    if pack.environment is not settings.environment:
+        raise Misuse("filsluse.pack_environment", found=pack.environment.value, expected=settings.environment.value)
+    return pack

@@ -1,0 +1,1 @@
+"""Pages for people and interfaces for programs; what they do stands in the modules beside this folder."""
