@@ -19,7 +19,7 @@ from ipis.kernel.calendar import OSLO, receipt_instant
 from ipis.kernel.errors import OurFault
 from ipis.local.parties import time_at
 from ipis.local.portal_visit import Visit, link_in
-from ipis.validation.catalogue import load as load_rules
+from ipis.validation import rulebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -304,7 +304,7 @@ def _rows(path: Path) -> list[Mapping[str, str]]:
 
 
 def _rules_at_both(run: Demo) -> frozenset[str]:
-    rules = load_rules(run.season.collection.folder, run.year)
+    rules = rulebook.of(run.season.collection).rules
     return frozenset(rule.id for rule in rules.values() if {"M", "S"} <= rule.runs_at)
 
 
