@@ -57,6 +57,30 @@ class Reader:
             raise self.refuse(key)
         return value
 
+    def item(self, key: str, value: object, pattern: str) -> str:
+        """Read one text of the list or object that stands under a key."""
+        return Reader({key: value}, self.what, self.code, self.error).text(key, pattern)
+
+    def texts(self, key: str, pattern: str, most: int) -> tuple[str, ...]:
+        """Read a list of at most so many texts."""
+        value = self.values.get(key)
+        if not isinstance(value, list) or len(value) > most:
+            raise self.refuse(key)
+        return tuple(self.item(key, each, pattern) for each in value)
+
+    def named(self, key: str, pattern: str, most: int = 20_000) -> dict[str, object]:
+        """Read an object whose names match the pattern."""
+        value = self.values.get(key)
+        if not isinstance(value, dict) or len(value) > most:
+            raise self.refuse(key)
+        return {self.item(key, name, pattern): each for name, each in value.items()}
+
+    def inner(self, key: str, value: object) -> Reader:
+        """Read an object that stands under a key."""
+        if not isinstance(value, dict):
+            raise self.refuse(key)
+        return Reader(value, self.what, self.code, self.error)
+
     def maybe(self, key: str, pattern: str) -> str | None:
         """Read a string that matches, or null."""
         return None if self.values.get(key, "") is None else self.text(key, pattern)

@@ -26,7 +26,7 @@ Draw = Callable[[int], bytes]
 class Keyed:
     """Rows ready to be packed.
 
-    `person_keys` (n × 16) stand in the order of the extract's Person rows, `orphan_keys` belong to rows without a person.
+    `person_keys` (n × 16) stand in the order of the Person rows; `orphan_keys` belong to rows without a person.
     """
 
     tables: Mapping[str, pa.Table]

@@ -75,7 +75,7 @@ def pack(  # noqa: PLR0913, PLR0917 - what a forsendelse is made of, named at ea
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Write a forsendelse to `out` (`…-2`, `…-3` when split) and give the files; `progress` hears parts done and all."""
+    """Write a forsendelse to `out` (`…-2`, `…-3` when split) and give the files; `progress` hears parts done, all."""
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix=".pakking-", dir=out.parent) as folder:
         parts = [
