@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from django.db import transaction
 
 from ipis.kernel.calendar import OSLO
+from ipis.kernel.errors import LANGUAGES, TryLater
 from ipis.kernel.receipt import Kind
 from ipis.kernel.secret import Secret
 from ipis.lib.storage import durable, flush_folder, write_durably
@@ -81,12 +82,14 @@ def make(job: Job, settings: SsbSettings, keys: FeedbackKeys) -> None:
         return
     at = settings.business_clock().now()
     pack = pack_of(settings, delivery.register, delivery.year)
-    contact = contact_of(delivery, settings, keys.identity)
-    judged = judge(delivery, settings, pack, contact.language)
-    feilliste = _feilliste(delivery, judged, settings, pack, contact.language)
+    contact = contact_of(delivery.forsendelse, settings, keys.identity)
+    password = _password(delivery, contact, keys)
+    language = contact.language if contact is not None else LANGUAGES[0]
+    judged = judge(delivery, settings, pack, language)
+    feilliste = _feilliste(delivery, judged, settings, pack, language)
     _store_findings(settings, delivery, revision, with_first_seen(judged.findings, feilliste))
-    contents = _contents(delivery, pack, contact, at, feilliste, _control_tables(delivery, judged, settings, pack))
-    closed = close_zip(render_files(contents), _password(delivery, contact, keys))
+    contents = _contents(delivery, pack, language, at, feilliste, _control_tables(delivery, judged, settings, pack))
+    closed = close_zip(render_files(contents), password)
     _commit(job, delivery, revision, at, closed, judged.verdicts_sha256, settings, keys, pack)
 
 
@@ -180,12 +183,12 @@ def _last_years(delivery: Delivery) -> Delivery | None:
 def _contents(
     delivery: Delivery,
     pack: SeasonPack,
-    contact: Contact,
+    language: str,
     at: datetime,
     feilliste: pa.Table,
     tables: tuple[ControlTable, ...],
 ) -> Contents:
-    collection, language = pack.collection, contact.language
+    collection = pack.collection
     loaded = kvittering.newest(delivery.forsendelse, Kind.R3)
     records = {collection.layout.header.name: collection.layout.header, **collection.layout.records}
     return Contents(
@@ -212,12 +215,17 @@ def _contents(
     )
 
 
-def _password(delivery: Delivery, contact: Contact, keys: FeedbackKeys) -> Secret:
-    """Give the PIN of the generation that R1 names, else the one sealed with the parcel, and the feedback code after it."""
+def _password(delivery: Delivery, contact: Contact | None, keys: FeedbackKeys) -> Secret:
+    """Give the PIN of the generation that R1 names, else the one sealed with the parcel, and the feedback code after it.
+
+    Raises TryLater where SSB holds neither: feedback that nobody can open is not made.
+    """
     issued = enrolment.of_generation(delivery.year, delivery.kommune, delivery.bydel, delivery.pin_generation)
-    pin = contact.pin if issued is None else enrolment.open_pin(issued, keys.identity)
-    code = "" if contact.feedback_code is None else contact.feedback_code.reveal()
-    return Secret(pin.reveal() + code)
+    if issued is None and contact is None:
+        raise TryLater("feedback.no_pin", kommune=delivery.kommune)
+    pin = enrolment.open_pin(issued, keys.identity) if issued is not None else contact.pin
+    code = contact.feedback_code if contact is not None else None
+    return Secret(pin.reveal() + ("" if code is None else code.reveal()))
 
 
 def _commit(

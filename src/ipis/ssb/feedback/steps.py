@@ -1,0 +1,47 @@
+"""What the feedback worker does for this room: which jobs, and what falls due by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ipis.ssb.feedback import make, portal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipis.ssb.keys import FeedbackKeys
+    from ipis.ssb.register.models import Job
+    from ipis.ssb.settings import SsbSettings
+
+_EVENTS_EVERY = timedelta(seconds=5)
+_SWEEP_EVERY = timedelta(minutes=10)
+
+
+def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job], None]]:
+    """Give the step of each kind of job."""
+    return {
+        make.FEEDBACK: partial(make.make, settings=settings, keys=keys),
+        portal.PUSH: partial(portal.push, settings=settings, key=keys.push),
+    }
+
+
+def ticks(settings: SsbSettings, keys: FeedbackKeys) -> tuple[Callable[[], object], ...]:
+    """Give what is done now and then: read the portal's events, sweep what no row names."""
+    return (
+        _every(_EVENTS_EVERY, partial(portal.read_events, settings, keys.push)),
+        _every(_SWEEP_EVERY, partial(make.sweep, settings)),
+    )
+
+
+def _every(wait: timedelta, do: Callable[[], object]) -> Callable[[], None]:
+    """Make a tick that acts when so much real time has passed, and not at once: a start should reach its jobs."""
+    last = [datetime.now(UTC)]
+
+    def tick() -> None:
+        if datetime.now(UTC) - last[0] > wait:
+            last[0] = datetime.now(UTC)
+            do()
+
+    return tick
