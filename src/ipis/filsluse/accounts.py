@@ -69,7 +69,9 @@ def log_in(username: str, password: str, device: str = "") -> tuple[Account, str
     username = normal(username)
     last = lockout.take_attempt(username, device)
     account = Account.objects.filter(username=username, is_active=True).first()
-    right = check_password(password[:1024], account.password if account and account.has_usable_password() else _nobody())
+    right = check_password(
+        password[:1024], account.password if account and account.has_usable_password() else _nobody()
+    )
     if account is None or not right:
         if account is not None and last:
             with transaction.atomic():

@@ -49,7 +49,14 @@ def record_file(kind: EventKind, one: Tilbakemelding, *, actor: str = "", name: 
 
 
 def _write(
-    kind: EventKind, kommune: str, *, subject: str, actor: str, details: dict[str, object], push: str = "", name: str = ""
+    kind: EventKind,
+    kommune: str,
+    *,
+    subject: str,
+    actor: str,
+    details: dict[str, object],
+    push: str = "",
+    name: str = "",
 ) -> None:
     at = room_settings().business_clock().now()
     Event.objects.create(kind=kind, kommune=kommune, push=push, name=name, at=at)

@@ -44,7 +44,12 @@ def note_download(one: Tilbakemelding, member: Member, *, offset: int = 0, by: s
     with transaction.atomic():
         if member.name != one.name or offset:
             FilsluseAudit.append(
-                EventKind.FILE_DOWNLOADED, one.pk, actor=f"kommune {one.kommune}", file=member.name, offset=offset, by=by
+                EventKind.FILE_DOWNLOADED,
+                one.pk,
+                actor=f"kommune {one.kommune}",
+                file=member.name,
+                offset=offset,
+                by=by,
             )
             return
         if one.state == FileState.LISTED:

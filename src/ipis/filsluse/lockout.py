@@ -18,9 +18,9 @@ from ipis.kernel.errors import TryLater
 def subject_of(username: str, device: str) -> tuple[str, int]:
     """Give whose attempts are counted, and how many are allowed: this device's if it is known, else all strangers'."""
     settings = room_settings()
-    known = bool(device) and KnownDevice.objects.filter(
-        token_hash=token_hash(device), account__username=username
-    ).exists()
+    known = (
+        bool(device) and KnownDevice.objects.filter(token_hash=token_hash(device), account__username=username).exists()
+    )
     who = token_hash(device) if known else "stranger"
     subject = hashlib.sha256(f"{username}\0{who}".encode()).hexdigest()
     return subject, settings.device_attempts if known else settings.stranger_attempts

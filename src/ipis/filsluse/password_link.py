@@ -84,4 +84,6 @@ def forget_old() -> None:
 
 def _too_many(account: Account) -> bool:
     hour_ago = real_now() - timedelta(hours=1)
-    return PasswordLink.objects.filter(account=account, created_at__gt=hour_ago).count() >= room_settings().links_an_hour
+    return (
+        PasswordLink.objects.filter(account=account, created_at__gt=hour_ago).count() >= room_settings().links_an_hour
+    )

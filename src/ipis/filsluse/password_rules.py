@@ -39,7 +39,7 @@ def resembles(password: str, username: str) -> bool:
 
 
 def _parts(username: str) -> list[str]:
-    """Split `postmottak@hamar.kommune.no` into itself, what stands before @, the domain, and the domain's longer names."""
+    """Split `postmottak@hamar.kommune.no` into itself, its two sides of the @, and the longer names in them."""
     local, _, domain = username.partition("@")
     names = [name for name in re.split(r"[^\w]+", local + "." + domain) if len(name) >= _SHORTEST_PART]
     return [part for part in dict.fromkeys([username, local, domain, *names]) if part]

@@ -20,7 +20,7 @@ class FilsluseSettings(RoomSettings):
     room: ClassVar[str] = "filsluse"
 
     trusted_root: str = ""
-    """The offline root's public key (`ssh-ed25519 …`); required in production, else the pack is trusted at first use."""
+    """The offline root's public key (`ssh-ed25519 …`); required in production; else a pack is trusted as it is."""
     link_minutes: int = Field(default=60, gt=0, le=60)
     """How long a password link lives (L17 §4.2)."""
     links_an_hour: int = Field(default=5, gt=0)

@@ -34,6 +34,7 @@ def configure(settings: FilsluseSettings) -> None:
     )
     values["TEMPLATES"][0]["DIRS"].append(_TEMPLATES)
     values["TEMPLATES"][0]["OPTIONS"]["context_processors"].append("ipis.filsluse.web.visitor.page_context")
+    values["TEMPLATES"][0]["OPTIONS"]["builtins"] = ["ipis.filsluse.web.texts"]
     django_conf.configure(**values)
     django.setup()
 
@@ -49,5 +50,5 @@ def application(settings_file: Path) -> WSGIHandler:
 
 def room_settings() -> FilsluseSettings:
     """Give the settings that `configure` was handed."""
-    settings: FilsluseSettings = django_conf.IPIS_FILSLUSE
+    settings: FilsluseSettings = django_conf.IPIS_FILSLUSE  # type: ignore[misc]  # put there by `configure`
     return settings

@@ -1,4 +1,4 @@
-"""What the portal does by itself: mails, password links, expiry, erasing; each round is safe to repeat after a crash."""
+"""What the portal does by itself: mails, password links, expiry, erasing; each round may be repeated after a crash."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What SSB and the portal agree on: the note that makes pushed files visible, and the text that a request of SSB signs.
 
-Both are signed by the push key in `ipis-push@v1`; the note's form tells it from a request, whose text starts with a method.
+Both are signed by the push key in `ipis-push@v1`; a request's text starts with its method, which no note does.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def names_of(zip_name: str) -> list[str]:
 
 
 def sign_request(key: SigningKey, method: str, target: str, *, body_sha256: str = "") -> dict[str, str]:
-    """Make the headers that prove a request is SSB's: over method, path with query, SHA-256 of the body and real time."""
+    """Make the headers that prove a request is SSB's: over method, path with query, body's SHA-256, real time."""
     at = datetime.now(UTC).isoformat(timespec="microseconds")
     armored = key.sign(_request_text(method, target, body_sha256, at), NAMESPACE)
     return {"Authorization": f"Ipis {base64.b64encode(armored).decode()}", "Ipis-Time": at}

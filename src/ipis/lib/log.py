@@ -36,12 +36,22 @@ def configure(room: str, level: str = "INFO") -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(room=room)
+    logging.getLogger("django.request").addFilter(_only_kind)
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     """Give the logger of the process."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def _only_kind(record: logging.LogRecord) -> bool:
+    """Leave status and kind of what Django reports: an address may hold a token, an exception a person's value."""
+    kind = record.exc_info[0] if record.exc_info else None
+    record.msg = "request answered %s %s"
+    record.args = (getattr(record, "status_code", ""), kind.__name__ if kind else "")
+    record.exc_info = record.exc_text = None
+    return True
 
 
 def _withhold(_logger: object, _method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:

@@ -1,4 +1,4 @@
-"""What `ipis kommune fetch` calls: login, list, download, confirm. Bearer tokens only, so no other site can ride along."""
+"""What `ipis kommune fetch` calls: login, list, download, confirm. Bearer tokens only: no other site can ride along."""
 
 from __future__ import annotations
 

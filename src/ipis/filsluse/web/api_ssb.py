@@ -23,7 +23,7 @@ _MOST_EVENTS = 500
 @csrf_exempt
 @require_http_methods(["PUT"])
 def receive(request: HttpRequest, push_id: str, name: str) -> JsonResponse:
-    """Take one file, announced by `Content-Length` and `Ipis-SHA256`; nothing is stored before the signature is right."""
+    """Take one file, announced by `Content-Length` and `Ipis-SHA256`; nothing is stored before the signature fits."""
     size, sha256 = request.headers.get("Content-Length", ""), request.headers.get("Ipis-SHA256", "")
     if not re.fullmatch(r"[1-9][0-9]{0,15}", size) or not re.fullmatch(HEX64, sha256):
         raise Misuse("filsluse.announce")

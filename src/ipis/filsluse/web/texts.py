@@ -1,4 +1,4 @@
-"""The words of the pages in three languages, side by side in `texts.toml`; templates say them with `{% say "page.key" %}`."""
+"""The words of the pages in three languages, side by side in `texts.toml`; templates use `{% say "page.key" %}`."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
@@ -90,15 +90,17 @@ def set_password(request: HttpRequest, token: str) -> HttpResponse:
     page = "filsluse/set_password.html"
     try:
         link = password_link.find(token)
-        facts = {"username": link.account.username, "least": rules.least}
+        facts: dict[str, Any] = {"username": link.account.username, "least": rules.least}
         if request.method == "GET":
             return render(request, page, facts)
         password = _field(request, "passord")
         if password != _field(request, "igjen"):
-            return _again(request, page, Refused("filsluse.password_twice"), broken=["igjen"], **facts)
+            return _again(request, page, Refused("filsluse.password_twice"), **facts)
         broken = rules.broken(password, link.account.username)
         if broken:
-            return _again(request, page, Refused("filsluse.password", rules=_names(request, broken)), broken=broken, **facts)
+            return _again(
+                request, page, Refused("filsluse.password", rules=_names(request, broken)), broken=broken, **facts
+            )
         password_link.use(token, password, rules)
     except LoginRefused as error:
         return _again(request, "filsluse/link_over.html", error, status=410)

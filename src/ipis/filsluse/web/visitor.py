@@ -70,4 +70,5 @@ def page_context(request: HttpRequest) -> dict[str, object]:
         "synthetic": settings.environment.synthetic,
         "contact": settings.contact,
         "path": request.path,
+        "page_frame": "filsluse/frame.html",
     }

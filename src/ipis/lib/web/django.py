@@ -16,7 +16,7 @@ _LIB_TEMPLATES = Path(__file__).parent / "templates"
 _LIB_STATIC = Path(__file__).parent / "static"
 
 
-def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - Django's settings are of every type
+def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **more: Any) -> dict[str, Any]:
     """Give the keyword arguments of `django.conf.settings.configure` for one room.
 
     `apps` come before none of our own: sessions, static files and messages are added only by the room that needs

@@ -43,7 +43,7 @@ class Problems:
         return problem(request, error)
 
 
-def not_found(request: HttpRequest, _error: Exception | None = None) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django's name
     """Answer for what does not exist, or does not exist for whoever asks; a room's urls name it as `handler404`."""
     return problem(request, Refused("web.not_found"), status=404)
 
