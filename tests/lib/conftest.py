@@ -1,0 +1,44 @@
+"""A room of the tests' own: Django set up with the abstract tables of lib made real."""
+
+import socket
+
+import django
+import pytest
+from django.conf import settings
+
+
+def pytest_configure():
+    """Set Django up before any test module imports a model."""
+    if not settings.configured:
+        settings.configure(
+            INSTALLED_APPS=["tests.lib.room"],
+            DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+            DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+            USE_TZ=True,
+            SECRET_KEY="of the tests",
+        )
+        django.setup()
+
+
+pytest_configure()
+
+
+@pytest.fixture
+def sent_mails(tmp_path):
+    """Run a real SMTP listener on loopback that keeps what it takes."""
+    from aiosmtpd.controller import Controller
+
+    taken = []
+
+    class Keeper:
+        async def handle_DATA(self, _server, _session, envelope):
+            taken.append(envelope.content)
+            return "250 OK"
+
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        port = asked.getsockname()[1]
+    controller = Controller(Keeper(), hostname="127.0.0.1", port=port)
+    controller.start()
+    yield port, taken
+    controller.stop()

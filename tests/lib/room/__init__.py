@@ -1,0 +1,1 @@
+"""A room for the tests of lib."""

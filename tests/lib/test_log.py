@@ -1,0 +1,25 @@
+"""Logs: what could identify a person has no way in."""
+
+import json
+
+from ipis.lib.log import configure, get_logger
+
+
+def test_values_that_could_identify_are_withheld(capsys):
+    """Bytes, exceptions and numbers that look like an identity number are replaced by their kind."""
+    configure("kiosk")
+    get_logger().info(
+        "tried", body=b"01815012352", cause=ValueError("01815012352"), note="is 01815012352 or 018150 12352 there", n=3
+    )
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert "01815012352" not in json.dumps(line)
+    assert "018150" not in json.dumps(line)
+    assert (line["body"], line["cause"], line["n"]) == ("<bytes withheld>", "ValueError", 3)
+    assert line["room"] == "kiosk"
+
+
+def test_a_long_value_is_cut(capsys):
+    """A log line is no place for a document."""
+    configure("kiosk")
+    get_logger().info("long", text="x" * 5000)
+    assert len(json.loads(capsys.readouterr().err.splitlines()[-1])["text"]) <= 300
