@@ -116,6 +116,8 @@ def key_id(recipient: str) -> str:
 
 def load_identity(path: Path, role: str, environment: Environment) -> Identity:
     """Read an age identity file and refuse another role or environment, or a file that others may read."""
+    if not path.is_file():
+        raise Misuse("parcel.key_missing", file=path.name)
     if path.stat().st_mode & 0o077:
         raise Misuse("parcel.key_readable", file=path.name)
     text = path.read_text(encoding="ascii", errors="replace")

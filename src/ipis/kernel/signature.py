@@ -109,6 +109,8 @@ class SigningKey:
     @classmethod
     def load(cls, path: Path, role: str, environment: Environment | None = None) -> SigningKey:
         """Read an OpenSSH private key file and refuse another role or environment, or a file that others may read."""
+        if not path.is_file():
+            raise Misuse("signature.key_missing", file=path.name)
         if path.stat().st_mode & 0o077:
             raise Misuse("signature.key_readable", file=path.name)
         seed, comment = _read_private(path)
