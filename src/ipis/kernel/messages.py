@@ -1,14 +1,121 @@
-"""The login challenge, to the byte; forward.json and push.json have modules of their own."""
+"""What parties say to each other beside forsendelse and receipts, to the byte: the login challenge, and TPF's forward.json."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from ipis.kernel import canonical
+from ipis.kernel import canonical, fields
+from ipis.kernel.environment import Environment
+from ipis.kernel.errors import ParcelRefused
 
 LOGIN: Final = "ipis-login@v1"
+FORWARD: Final = "ipis-forward@v1"
+FORWARD_FILE: Final = "forward.json"
+_MEMBER: Final = r"manifest\.json(\.sig)?|(data|mapping)-[0-9]{4}\.age|contact\.age|R[12]\.json(\.sig)?"
+_MAX_MEMBERS: Final = 20_000
 
 
 def login_bytes(kommune: str, bydel: str, orgnr: str, nonce: str) -> bytes:
     """Give what the sender key signs at a login (namespace `ipis-login@v1`)."""
     return canonical.dumps({"kommune": kommune, "bydel": bydel, "orgnr": orgnr, "nonce": nonce})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that goes with a forsendelse: its name, size in bytes and SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the JSON object."""
+        return {"name": self.name, "size": self.size, "sha256": self.sha256}
+
+    @classmethod
+    def read(cls, read: fields.Reader) -> File:
+        """Read the JSON object."""
+        read.only({"name", "size", "sha256"})
+        return cls(read.text("name", _MEMBER), read.number("size", 0, 1 << 48), read.text("sha256", fields.HEX64))
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """`forward.json`: what TPF vouches for when it hands a forsendelse on (namespace `ipis-forward@v1`)."""
+
+    environment: Environment
+    forsendelse: str
+    register: str
+    year: int
+    kommune: str
+    bydel: str
+    orgnr: str
+    sequence: int
+    manifest_sha256: str
+    phase: str
+    """The phase of the window in which it was received, as R1 says."""
+    received_at: datetime
+    """The instant of R1, to the second."""
+    pin_generation: int
+    """The generation of the PIN that logged in."""
+    sender: str
+    """The public sender key that TPF vouches for: `ssh-ed25519 …`, no comment."""
+    key_version: int
+    key_check: str
+    """Check value of the national pseudonym key of that version: 3 bytes in hex."""
+    members: tuple[File, ...]
+
+    def to_bytes(self) -> bytes:
+        """Give the canonical JSON that is signed."""
+        plain: dict[str, object] = {name: getattr(self, name) for name in _FORWARD_KEYS}
+        plain["received_at"] = fields.write_instant(self.received_at)
+        plain["members"] = [member.as_dict() for member in self.members]
+        return canonical.dumps({**plain, "format": 1})
+
+    @classmethod
+    def parse(cls, data: bytes) -> Forward:
+        """Read the canonical JSON; proves nothing until its signature has been verified."""
+        read = fields.Reader(canonical.loads(data, what=FORWARD_FILE), FORWARD_FILE)
+        read.only(_FORWARD_KEYS | {"format"})
+        read.number("format", 1, 1)
+        members = tuple(File.read(item) for item in read.objects("members", _MAX_MEMBERS))
+        names(members)
+        return cls(
+            environment=read.environment(),
+            forsendelse=read.text("forsendelse", fields.HEX32),
+            register=read.text("register", "[a-z0-9-]{1,20}"),
+            year=read.number("year", 1900, 9999),
+            kommune=read.text("kommune", fields.KOMMUNE),
+            bydel=read.text("bydel", fields.BYDEL),
+            orgnr=read.text("orgnr", fields.ORGNR),
+            sequence=read.number("sequence", 1, 9999),
+            manifest_sha256=read.text("manifest_sha256", fields.HEX64),
+            phase=read.text("phase", "open|late|closed"),
+            received_at=read.instant("received_at"),
+            pin_generation=read.number("pin_generation", 1, 10**6),
+            sender=read.text("sender", "ssh-ed25519 [A-Za-z0-9+/]{68}"),
+            key_version=read.number("key_version", 1, 10**6),
+            key_check=read.text("key_check", "[0-9a-f]{6}"),
+            members=members,
+        )
+
+
+_FORWARD_KEYS: Final = frozenset(Forward.__dataclass_fields__)
+
+
+def names(files: Iterable[File]) -> dict[str, File]:
+    """Give files by name; a name that occurs twice is refused."""
+    listed = list(files)
+    by_name = {file.name: file for file in listed}
+    if len(by_name) != len(listed):
+        raise ParcelRefused("parcel.field", what=FORWARD_FILE, field="members")
+    return by_name
+
+
+def verify_environment(found: Environment, expected: Environment) -> None:
+    """Refuse what belongs to another environment."""
+    if found is not expected:
+        raise ParcelRefused("parcel.environment", found=found, expected=expected)
