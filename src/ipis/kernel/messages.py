@@ -1,4 +1,4 @@
-"""What parties say to each other beside forsendelse and receipts, to the byte: the login challenge, and TPF's forward.json."""
+"""What parties say to each other beside forsendelse and receipts, to the byte: the login challenge and forward.json."""
 
 from __future__ import annotations
 
