@@ -1,4 +1,4 @@
-"""The sealed contact of a forsendelse, opened in memory by the feedback worker alone."""
+"""The sealed contact of a forsendelse: opened in memory, by the feedback worker alone, each time it is needed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from ipis.kernel.sealed import Identity
     from ipis.ssb.settings import SsbSettings
 
+CONTACT = "contact.age"
+
 
 def contact_of(forsendelse: str, settings: SsbSettings, identity: Identity) -> Contact | None:
     """Open the contact of a forsendelse; one that is gone or cannot be opened is as good as none."""
     staging = Staging.of(settings)
-    sealed = staging.path(forsendelse, "contact.age")
+    sealed = staging.path(forsendelse, CONTACT)
     if not sealed.exists():
         return None
     manifest = Manifest.parse(staging.path(forsendelse, MANIFEST).read_bytes())
     try:
-        return open_contact(sealed.read_bytes(), manifest.part("contact.age"), manifest.facts, identity)
+        return open_contact(sealed.read_bytes(), manifest.part(CONTACT), manifest.facts, identity)
     except ParcelRefused:
         return None

@@ -1,0 +1,1 @@
+"""What SSB's staff see and decide."""

@@ -1,0 +1,56 @@
+"""The staff page: what has come in, what is held and why, and the one decision that a held forsendelse waits for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from ipis.kernel.errors import IpisError
+from ipis.lib.jobs import JobState
+from ipis.lib.web.middleware import request_language
+from ipis.ssb.intake.load import release
+from ipis.ssb.intake.models import Forsendelse
+from ipis.ssb.intake.transitions import State
+from ipis.ssb.register.models import AuditEvent, Job, OutboxMail
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+_SHOWN = 500
+
+
+@login_required
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show the newest forsendelser, with state, phase and the reason of what is held or refused."""
+    language = request_language(request)
+    rows = Forsendelse.objects.select_related("delivery").order_by("-pk")[:_SHOWN]
+    context = {
+        "rows": [
+            {"row": row, "state": State(row.state).label, "why": _why(row, language), "held": row.state == State.HELD}
+            for row in rows
+        ],
+        "failed_jobs": Job.objects.filter(state=JobState.FAILED).count(),
+        "waiting_mails": OutboxMail.objects.filter(sent_at=None).count(),
+        "audit_head": AuditEvent.head(),
+        "shown": _SHOWN,
+    }
+    return render(request, "ssb/console/overview.html", context)
+
+
+@login_required
+@require_POST
+def release_held(request: HttpRequest, forsendelse: str) -> HttpResponse:
+    """Let a held forsendelse be tried again; staff may say that its key check value is the right one from now on."""
+    row = get_object_or_404(Forsendelse, forsendelse=forsendelse)
+    if row.state == State.HELD:
+        actor = f"staff:{request.user.get_username()}"
+        release(row, actor=actor, key_check=request.POST.get("key_check") == "right")
+    return redirect("console")
+
+
+def _why(row: Forsendelse, language: str) -> str:
+    return IpisError(row.problem).render(language).found if row.problem else ""

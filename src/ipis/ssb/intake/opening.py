@@ -1,0 +1,106 @@
+"""Opens a forsendelse and lays it out as a delivery; runs in a child process with limits, since Parquet metadata lie.
+
+Data and mapping are opened with the intake key, proved whole and equal in their person keys, scanned for identity numbers,
+joined, and written under SSB's own layer of pseudonyms. `contact.age` stays sealed: this process has no key for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ipis.kernel import leak, opening
+from ipis.kernel.collection import load as load_collection
+from ipis.kernel.definitions import DefinitionFolder
+from ipis.kernel.environment import Environment
+from ipis.kernel.errors import ParcelRefused
+from ipis.kernel.manifest import Facts, Manifest, Part
+from ipis.kernel.parquet import write_parquet
+from ipis.kernel.rows import LOKAL
+from ipis.kernel.sealed import Identity, load_identity, open_to_file
+from ipis.ssb.intake.join import join
+from ipis.ssb.layer import LayerKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipis.kernel.layout import Layout
+    from ipis.kernel.parts import Header
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the child is told: paths and texts only, so that it travels; keys are read by the child itself."""
+
+    definitions: Mapping[str, bytes]
+    manifest: bytes
+    members: Path
+    """The folder of the sealed members."""
+    staging: Path
+    """A private, empty folder for what is opened; the parent deletes it."""
+    out: Path
+    """A private, empty folder for the delivery's files."""
+    identity_file: Path
+    identity_role: str
+    layer_file: Path
+    environment: Environment
+    key_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the child found; the tables themselves lie in `out`."""
+
+    rows: dict[str, int]
+    content_sha256: str
+
+
+def open_forsendelse(task: Task) -> Opened:
+    """Open, prove, join and write; raises ParcelRefused for anything that is not as it must be."""
+    collection = load_collection(DefinitionFolder.from_members(task.definitions))
+    manifest = Manifest.parse(task.manifest)
+    facts, layout = manifest.facts, collection.layout
+    identity = load_identity(task.identity_file, task.identity_role, task.environment)
+    delivered = opening.join_data(
+        [_data_part(task, part, facts, layout, identity) for part in manifest.by_role("data")], layout
+    )
+    mapping = opening.join_mapping(_mapping_parts(task, facts, identity), delivered.commitment)
+    _refuse_leaks(delivered.tables, delivered.lokal)
+    layer = LayerKey.load(task.layer_file, task.environment)
+    tables = join(delivered.tables, mapping, layer, year=facts.year, key_version=task.key_version)
+    for name, table in {**tables, LOKAL: delivered.lokal}.items():
+        (task.out / f"{name}.parquet").write_bytes(memoryview(write_parquet(table)))
+    return Opened({name: table.num_rows for name, table in tables.items()}, delivered.content_sha256)
+
+
+def _data_part(task: Task, part: Part, facts: Facts, layout: Layout, identity: Identity) -> opening.DataPart:
+    opening.check_key(part.key_id, identity, part.name)
+    staged = open_to_file(task.members / part.name, identity, task.staging / part.name, part=part.name)
+    try:
+        return opening.read_data_part(staged, part, facts, layout)
+    finally:
+        staged.unlink()
+
+
+def _mapping_parts(task: Task, facts: Facts, identity: Identity) -> list[tuple[Header, pa.Table]]:
+    names = sorted(path.name for path in task.members.glob("mapping-*.age"))
+    return [_mapping_part(task, name, (k, len(names)), facts, identity) for k, name in enumerate(names, 1)]
+
+
+def _mapping_part(
+    task: Task, name: str, place: tuple[int, int], facts: Facts, identity: Identity
+) -> tuple[Header, pa.Table]:
+    staged = open_to_file(task.members / name, identity, task.staging / name, part=name)
+    try:
+        return opening.read_mapping_part(staged, place, facts, part=name)
+    finally:
+        staged.unlink()
+
+
+def _refuse_leaks(tables: Mapping[str, pa.Table], lokal: pa.Table) -> None:
+    """Refuse the whole, naming record and column, when a column holds what looks like identity numbers."""
+    for record, table in {**tables, LOKAL: lokal}.items():
+        for found in leak.leaking(leak.scan(table)):
+            raise ParcelRefused("intake.leak", record=record, column=found.column, hits=found.hits)

@@ -1,0 +1,63 @@
+"""Posts SSB's receipts to TPF, from where the municipality fetches them; again and again until TPF has them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import httpx2
+from django.db import transaction
+
+from ipis.kernel.errors import TryLater
+from ipis.ssb import kill
+from ipis.ssb.register.models import AuditEvent, Kvittering
+
+if TYPE_CHECKING:
+    from ipis.ssb.register.models import Job
+    from ipis.ssb.settings import SsbSettings
+
+_TIMEOUT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """The step that posts one receipt; TPF takes the same one any number of times."""
+
+    settings: SsbSettings
+
+    def post(self, job: Job) -> None:
+        """Post the receipt whose SHA-256 is the job's subject; raises TryLater while TPF does not answer."""
+        row = Kvittering.objects.get(sha256=job.subject)
+        if row.posted_at is None:
+            status = self._send(row)
+            kill.reach(self.settings, "post:answered")
+            if status >= httpx2.codes.INTERNAL_SERVER_ERROR or status == httpx2.codes.TOO_MANY_REQUESTS:
+                raise TryLater("ssb.tpf_away")
+            if status >= httpx2.codes.BAD_REQUEST:
+                _note_refused(job, row)
+                return
+        with transaction.atomic():
+            Kvittering.objects.filter(pk=row.pk, posted_at=None).update(posted_at=datetime.now(UTC))
+            job.finish()
+
+    def _send(self, row: Kvittering) -> int:
+        if not self.settings.tpf_url:
+            raise TryLater("ssb.tpf_away")
+        body = {
+            "receipt": base64.b64encode(bytes(row.body)).decode(),
+            "signature": bytes(row.signature).decode("ascii"),
+        }
+        try:
+            with httpx2.Client(timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+                return client.post(f"{self.settings.tpf_url}/api/v1/kvitteringer", json=body).status_code
+        except httpx2.TransportError as error:
+            raise TryLater("ssb.tpf_away") from error
+
+
+def _note_refused(job: Job, row: Kvittering) -> None:
+    """Leave a receipt that TPF will not have to staff: sending it again would be refused again."""
+    with transaction.atomic():
+        AuditEvent.append("kvittering.not-taken", row.forsendelse, actor="intake", kind=row.kind)
+        job.fail("ssb.receipt_not_taken")

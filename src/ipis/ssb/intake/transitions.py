@@ -1,0 +1,64 @@
+"""The one table of what a forsendelse may become at SSB, and the only way to change it.
+
+Each change is one conditional UPDATE with its audit event, within the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import models, transaction
+
+from ipis.kernel.errors import OurFault
+from ipis.ssb.register.models import AuditEvent
+
+if TYPE_CHECKING:
+    from ipis.ssb.intake.models import Forsendelse
+
+
+class State(models.TextChoices):
+    """Where a forsendelse stands at SSB."""
+
+    RECEIVED = "received", "mottatt og varig lagret"
+    HELD = "held", "holdt tilbake til en saksbehandler har sett på den"
+    LOADED = "loaded", "lastet til registeret, R3 utstedt"
+    CLEARED = "cleared", "datadeler, kobling og nøkler slettet"
+    REFUSED = "refused", "avvist; ingenting er lastet"
+
+
+ALLOWED: dict[State, frozenset[State]] = {
+    State.RECEIVED: frozenset({State.LOADED, State.REFUSED, State.HELD}),
+    State.HELD: frozenset({State.RECEIVED, State.REFUSED}),
+    State.LOADED: frozenset({State.CLEARED}),
+    State.CLEARED: frozenset(),
+    State.REFUSED: frozenset(),
+}
+
+
+def move(forsendelse: Forsendelse, to: State, *, actor: str, problem: str = "", rule: str = "") -> str:
+    """Change the state within the caller's transaction; gives the audit head. Raises OurFault where the table forbids it."""
+    was = State(forsendelse.state)
+    if to not in ALLOWED[was]:
+        raise OurFault("ssb.transition", was=was.value, to=to.value)
+    with transaction.atomic():
+        changed = (
+            type(forsendelse)
+            .objects.filter(pk=forsendelse.pk, state=was)
+            .update(state=to, problem=problem, rule=rule)
+        )
+        if not changed:
+            raise OurFault("ssb.transition", was="?", to=to.value)
+        forsendelse.state, forsendelse.problem, forsendelse.rule = to, problem, rule
+        return AuditEvent.append(
+            f"forsendelse.{to.value}", forsendelse.forsendelse, actor=actor, was=was.value, problem=problem
+        )
+
+
+def diagram() -> str:
+    """Draw the table as a Mermaid state diagram, for the generated docs."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.RECEIVED.value}"]
+    for was, targets in ALLOWED.items():
+        lines += [f"    {was.value} --> {to.value}" for to in State if to in targets]
+        if not targets:
+            lines.append(f"    {was.value} --> [*]")
+    return "\n".join(lines) + "\n"

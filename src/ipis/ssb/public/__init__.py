@@ -1,0 +1,1 @@
+"""The public page: the season pack, its dates and keys, for anybody."""

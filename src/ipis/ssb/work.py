@@ -1,0 +1,157 @@
+"""Which process does which work: the intake worker opens data, the feedback worker opens PINs and contacts, never the other way.
+
+`ipis ssb work` runs the two as processes of their own, so that the feedback identity is read by the feedback worker alone.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ipis.kernel.errors import OurFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ipis.lib.jobs import Worker
+    from ipis.ssb.register.models import Job
+    from ipis.ssb.settings import SsbSettings
+
+_SWEEP_EVERY = timedelta(minutes=10)
+_STOP_SECONDS = 8.0
+
+
+class Role(StrEnum):
+    """The two workers."""
+
+    INTAKE = "intake"
+    """Verifies, opens, joins, loads; posts receipts."""
+    FEEDBACK = "feedback"
+    """Validates, makes feedback, writes mails, pushes to the portal."""
+
+
+def run_role(settings: SsbSettings, role: Role, *, once: bool) -> None:
+    """Work in one role until stopped, or until nothing is due."""
+    stop = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    run = _run_intake if role is Role.INTAKE else _run_feedback
+    run(settings, stop, once)
+
+
+def run_both(settings_file: Path, *, once: bool) -> None:
+    """Run both roles as processes of their own; once: in turn, intake again at last for the receipts of the feedback."""
+    if once:
+        for role in (Role.INTAKE, Role.FEEDBACK, Role.INTAKE):
+            _check(subprocess.run(_command(settings_file, role, once=True), check=False).returncode, role)
+        return
+    children = {role: subprocess.Popen(_command(settings_file, role, once=False)) for role in Role}
+    _wait_for_any(children)
+
+
+def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
+    from ipis.kernel.confined import Confined
+    from ipis.lib.jobs import Worker
+    from ipis.ssb.intake.load import CLEAR, Loader
+    from ipis.ssb.intake.post import Poster
+    from ipis.ssb.intake.receive import LOAD
+    from ipis.ssb.keys import intake_keys
+    from ipis.ssb.register.kvittering import POST
+    from ipis.ssb.register.models import Job
+
+    with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
+        loader, poster = Loader(settings, intake_keys(settings), child), Poster(settings)
+        steps: dict[str, Callable[[Job], None]] = {LOAD: loader.load, CLEAR: loader.clear, POST: poster.post}
+        _work(Worker(jobs=Job, steps=steps, ticks=(_now_and_then(lambda: _sweep(settings)),), stop=stop), once=once)
+
+
+def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
+    from ipis.lib.jobs import Worker
+    from ipis.ssb.feedback import steps as feedback
+    from ipis.ssb.intake.mails import MAIL, MailWriter, queue_due
+    from ipis.ssb.keys import feedback_keys
+    from ipis.ssb.register import outbox
+    from ipis.ssb.register.models import Job
+
+    keys, clock = feedback_keys(settings), settings.business_clock()
+    steps: dict[str, Callable[[Job], None]] = {
+        MAIL: MailWriter(settings, keys.identity).write,
+        **feedback.steps(settings, keys),
+    }
+    ticks = (
+        lambda: queue_due(clock.now()),
+        lambda: outbox.deliver(settings, clock),
+        *feedback.ticks(settings, keys),
+    )
+    _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop), once=once)
+
+
+def _work(worker: Worker[Job], *, once: bool) -> None:
+    worker.run(once=once)
+    if once:
+        # What the last job queued by the clock alone, such as a mail just written, leaves in this round too.
+        for tick in worker.ticks:
+            tick()
+
+
+def _sweep(settings: SsbSettings) -> None:
+    """Delete what no row has claimed: parts that came before a hand-over that never came, files without a catalogue row."""
+    from ipis.ssb.intake.models import Forsendelse
+    from ipis.ssb.intake.staging import Staging
+    from ipis.ssb.register.models import Delivery
+    from ipis.ssb.register.objects import ObjectStore
+
+    Staging.of(settings).sweep(set(Forsendelse.objects.values_list("forsendelse", flat=True)))
+    ObjectStore(settings.objects).sweep({delivery.folder for delivery in Delivery.objects.all()})
+
+
+def _now_and_then(do: Callable[[], object]) -> Callable[[], None]:
+    """Make a tick that acts at most every ten minutes of real time."""
+    last: list[datetime] = []
+
+    def tick() -> None:
+        now = datetime.now(UTC)
+        if not last or now - last[-1] > _SWEEP_EVERY:
+            last[:] = [now]
+            do()
+
+    return tick
+
+
+def _command(settings_file: Path, role: Role, *, once: bool) -> list[str]:
+    command = [sys.executable, "-m", "ipis", "ssb", "work", "--settings", str(settings_file), "--only", role.value]
+    return [*command, "--once"] if once else command
+
+
+def _wait_for_any(children: dict[Role, subprocess.Popen[bytes]]) -> None:
+    """Wait until told to stop or until one of the two has ended, then end the other."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    for child in children.values():
+        threading.Thread(target=lambda one=child: (one.wait(), ended.set()), daemon=True).start()
+    ended.wait()
+    codes = {role: child.poll() for role, child in children.items()}
+    for child in children.values():
+        child.terminate()
+    for child in children.values():
+        try:
+            child.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    for role, code in codes.items():
+        if code is not None:
+            _check(code, role)
+
+
+def _check(code: int, role: Role) -> None:
+    if code:
+        raise OurFault("ssb.worker_ended", role=role.value, exit=code)
