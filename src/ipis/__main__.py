@@ -1,4 +1,4 @@
-"""`ipis <room> <verb>`: imports only the room asked for, and is the one place where errors become text and exit codes."""
+"""`ipis <room> <verb>`: imports only the room asked for; the one place where errors become text and exit codes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def tell(error: IpisError, as_json: bool) -> int:  # noqa: FBT001 - one switch, named at each call
+def tell(error: IpisError, as_json: bool) -> int:
     """Say on stderr what was found, what was expected and what to do now; gives the exit code."""
     language = user_language()
     if as_json:

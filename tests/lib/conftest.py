@@ -31,7 +31,7 @@ def sent_mails(tmp_path):
     taken = []
 
     class Keeper:
-        async def handle_DATA(self, _server, _session, envelope):
+        async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's name
             taken.append(envelope.content)
             return "250 OK"
 

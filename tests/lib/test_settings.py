@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, text, words):
 
 def test_a_missing_file_is_refused(tmp_path):
     """The message names the file."""
-    with pytest.raises(Misuse, match="none.toml"):
+    with pytest.raises(Misuse, match=r"none\.toml"):
         Kiosk.load(tmp_path / "none.toml", {})
 
 

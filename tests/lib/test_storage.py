@@ -18,9 +18,14 @@ def test_what_is_written_is_measured(tmp_path):
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     """No half file under the name, and none beside it."""
     write_durably(tmp_path / "a", b"old")
-    with pytest.raises(ZeroDivisionError), durable(tmp_path / "a") as file:
-        file.write(b"half")
-        raise ZeroDivisionError
+
+    def fail_half_way():
+        with durable(tmp_path / "a") as file:
+            file.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_half_way()
     assert (tmp_path / "a").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

@@ -1,4 +1,4 @@
-"""One tree of errors for all parties; a person meets only three things: what was found, what was expected, what to do now.
+"""One tree of errors for all parties; a person meets three things: what was found, what was expected, what to do now.
 
     IpisError
     ├── Refused          exit 2    what was handed in cannot be accepted; the same thing again is refused again

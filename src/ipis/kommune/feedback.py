@@ -1,4 +1,4 @@
-"""Opens a feedback zip inside the secure zone: proves that it answers one's own forsendelse, unpacks it, makes the worklist."""
+"""Opens a feedback zip inside the secure zone: proves that it answers one's own forsendelse, makes the worklist."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ipis.kernel.secret import Secret
     from ipis.kernel.seasonpack import SeasonPack
+    from ipis.kernel.secret import Secret
     from ipis.kommune.keyring import Keyring
 
 _MOST_FILES: Final = 100
@@ -104,7 +104,9 @@ def _check_members(members: list[pyzipper.ZipInfo]) -> None:
 def _rows(files: Mapping[str, bytes]) -> Iterator[dict[str, str]]:
     text = io.StringIO(files[_FEILLISTE].decode("utf-8-sig"), newline="")
     for row in csv.DictReader(text, delimiter=";"):
-        yield {name: _SHOWN_AS_TEXT.sub("", value, count=1) if value[:1] == "'" else value for name, value in row.items()}
+        yield {
+            name: _SHOWN_AS_TEXT.sub("", value, count=1) if value[:1] == "'" else value for name, value in row.items()
+        }
 
 
 def _identifiers(extract: Path, pack: SeasonPack) -> dict[str, str]:
@@ -132,5 +134,3 @@ def _worklist(standing: list[dict[str, str]], identifiers: Mapping[str, str]) ->
 def _inert(value: str) -> str:
     """Mark what a spreadsheet would run, so that it shows it."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "'")) else value
-
-

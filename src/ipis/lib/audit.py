@@ -35,6 +35,16 @@ class AuditEvent(models.Model):
         abstract = True
         ordering: ClassVar = ["id"]
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store a new event; one that stands is never changed."""
+        if not self._state.adding:
+            raise TypeError("an audit event is never changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Refuse: an audit event is never deleted."""
+        raise TypeError("an audit event is never deleted")
+
     @classmethod
     def append(cls, event: str, subject: str, *, actor: str, **details: object) -> str:
         """Append within the caller's transaction and give the new head."""
@@ -70,13 +80,3 @@ class AuditEvent(models.Model):
         """Hash the event and its predecessor's hash."""
         fields = [self.previous, self.at, self.actor, self.event, self.subject, self.details]
         return hashlib.sha256(json.dumps(fields, ensure_ascii=False).encode()).hexdigest()
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store a new event; one that stands is never changed."""
-        if not self._state.adding:
-            raise TypeError("an audit event is never changed")
-        super().save(*args, **kwargs)
-
-    def delete(self, *_args: Any, **_kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Refuse: an audit event is never deleted."""
-        raise TypeError("an audit event is never deleted")

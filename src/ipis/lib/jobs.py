@@ -12,6 +12,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
@@ -100,7 +101,8 @@ class Job(models.Model):
 
     def retry_later(self, code: str) -> None:
         """Put back with a wait that doubles, up to five minutes, and a little chance in it."""
-        wait = min(_LONGEST_WAIT, timedelta(seconds=2 ** min(self.attempt, 9)) / 2) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        wait = min(_LONGEST_WAIT, timedelta(seconds=2 ** min(self.attempt, 9)) / 2) * spread
         self._leave(JobState.QUEUED, problem=code, next_try_at=datetime.now(UTC) + wait)
 
     def beat(self) -> None:
@@ -126,7 +128,7 @@ J = TypeVar("J", bound=Job)
 
 @dataclass
 class Worker(Generic[J]):
-    """Runs jobs of a table: each kind has a step, called with the job, which calls `job.finish()` in its transaction."""
+    """Runs jobs of a table: a kind's step is called with the job and calls `job.finish()` in its transaction."""
 
     jobs: type[J]
     steps: Mapping[str, Callable[[J], None]]
@@ -164,12 +166,12 @@ class Worker(Generic[J]):
             self.steps[job.kind](job)
         except TryLater as error:
             log.info("job waits", code=error.code)
-            self._settle(lambda: job.retry_later(error.code))
+            self._settle(partial(job.retry_later, error.code))
         except LostClaimError:
             log.warning("job was taken over by another worker")
         except Exception as error:  # noqa: BLE001 - a worker outlives any one job; the kind is logged, never the text
             log.error("job failed", error=type(error).__name__, where=_where(error))
-            self._settle(lambda: job.retry_later(f"worker.{type(error).__name__}"[:80]))
+            self._settle(partial(job.retry_later, f"worker.{type(error).__name__}"[:80]))
 
     def _settle(self, settle: Callable[[], None]) -> None:
         try:
@@ -195,7 +197,7 @@ class _Heartbeat:
         self._thread.join()
 
     def _beat(self) -> None:
-        from django.db import connection  # noqa: PLC0415 - this thread's own connection, closed when it ends
+        from django.db import connection
 
         beaten = False
         while not self._ended.wait(HEARTBEAT_SECONDS):

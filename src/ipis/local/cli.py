@@ -62,7 +62,7 @@ def demo(
     year: Annotated[int | None, typer.Option(help=_NEWEST_YEAR_HELP)] = None,
     persons: Annotated[int | None, typer.Option(help="Persons in the extract; by the population if not given.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep everything in this folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
     definitions: Annotated[Path | None, typer.Option(help="Another definition folder than the one shipped.")] = None,
 ) -> int:
     """Carry one municipality's extract through all four parties and back, and verify each step."""
@@ -102,5 +102,3 @@ def newest_year() -> int:
     """Give the newest collection year that is shipped."""
     shipped = Path(__file__).parent.parent / "definitions" / "iplos"
     return max(int(folder.name) for folder in shipped.iterdir() if folder.name.isdigit())
-
-

@@ -1,4 +1,4 @@
-"""`ipis demo`: one municipality's extract through all four parties and back; each step is verified, printed and timed."""
+"""`ipis demo`: one municipality's extract through all four parties and back; each step verified, printed, timed."""
 
 from __future__ import annotations
 

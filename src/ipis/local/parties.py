@@ -122,13 +122,15 @@ def run_ipis(arguments: Sequence[str], accept: Sequence[int] = (0,)) -> subproce
     )
     if done.returncode not in accept:
         words = (done.stderr or done.stdout).strip()[-2000:]
-        raise OurFault("local.command_failed", command=" ".join(arguments[:2]), code=done.returncode, words=words)
+        raise OurFault("local.command_failed", command=" ".join(arguments[:2]), ended=done.returncode, words=words)
     return done
 
 
 def clean_environment() -> dict[str, str]:
     """Give the few variables that a party's process may see."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START") if name in os.environ
+    }
     return kept | {"LANG": "C.UTF-8", "PYTHONUTF8": "1"}
 
 

@@ -34,8 +34,10 @@ class Visit:
         page = self.client.get(address)
         form = _form_with(page, answers)
         values = {name: value or "" for name, value in form.fields.items() if name}
-        for name in values:
-            values |= {name: answer for start, answer in answers.items() if name.startswith(start)}
+        values = {
+            name: next((a for start, a in answers.items() if name.startswith(start)), value)
+            for name, value in values.items()
+        }
         target = urljoin(str(page.url), form.action or str(page.url))
         answer = self.client.post(target, data=values, headers={"Referer": str(page.url)})
         if answer.status_code >= httpx2.codes.BAD_REQUEST:
@@ -53,8 +55,7 @@ def link_in(mail: EmailMessage) -> str:
 
 
 def _form_with(page: httpx2.Response, answers: dict[str, str]) -> lxml.html.FormElement:
-    document = lxml.html.fromstring(page.text)
-    for form in document.forms:
+    for form in lxml.html.document_fromstring(page.text).forms:
         names = [name for name in form.fields if name]
         if all(any(name.startswith(start) for name in names) for start in answers):
             return form

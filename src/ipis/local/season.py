@@ -1,4 +1,4 @@
-"""Sets a season up: root key, parties, season pack, municipalities, clocks; then says where everything is in `up.json`."""
+"""Sets a season up: root key, parties, season pack, municipalities, clocks; says where everything is in `up.json`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ipis.kernel.seasonpack import body_of
 from ipis.kernel.signature import SigningKey
 from ipis.lib.storage import write_durably
 from ipis.local.mailbox import Mailbox
-from ipis.local.parties import ROOMS, Party, make_parties, run_ipis, turn_clocks
+from ipis.local.parties import ROOMS, Party, make_parties, turn_clocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,10 +195,13 @@ def _publish_pack(season: Season, definitions: Path | None) -> None:
     """Make the pack's body at SSB, sign it with the offline root, join the two and put the pack where parties read it."""
     root = _root_key(season.folder / "root")
     unsigned, signature = season.folder / "root" / "pack.unsigned", season.folder / "root" / "pack.sig"
-    keys = [option for room in ("tpf", "ssb") for option in ("--keys", str(season.parties[room].folder / "public" / "keys.json"))]
+    public = [str(season.parties[room].folder / "public" / "keys.json") for room in ("tpf", "ssb")]
+    keys = [word for path in public for word in ("--keys", path)]
     where = ["--definitions", str(definitions)] if definitions else []
     year = str(season.collection.year)
-    season.parties["ssb"].run("pack", "--year", year, *keys, *where, "--root", root.public.openssh, "--out", str(unsigned))
+    season.parties["ssb"].run(
+        "pack", "--year", year, *keys, *where, "--root", root.public.openssh, "--out", str(unsigned)
+    )
     write_durably(signature, root.sign(body_of(unsigned), "ipis-keys@v1"))
     season.parties["ssb"].run("pack", "--attach", str(signature), str(unsigned), "--out", str(season.pack))
 

@@ -132,7 +132,7 @@ def receipt_mailed(run: Demo) -> tuple[str, list[Path]]:
     contact, box = _contact(run), run.season.mailbox
     early = [mail for mail in box.mails() if contact in mail["To"]]
     _expect(not early, "no receipt mail before 08:00 of the next working day")
-    at = receipt_instant(time_at(run.season.parties["ssb"]), run.season.collection.receipt_hour)
+    at = receipt_instant(time_at(run.season.parties["ssb"]), run.season.collection.receipt.hour)
     run.season.turn_clocks(at + timedelta(seconds=1))
     mail = box.wait_for("", contact, _WAIT)
     return f"«{mail['Subject']}» at {at.astimezone(OSLO):%Y-%m-%d %H:%M}", []
@@ -146,7 +146,7 @@ def feedback_ready(run: Demo) -> tuple[str, list[Path]]:
 
 def fetched(run: Demo) -> tuple[str, list[Path]]:
     """Fetch the zip, named as in L17, with its R4."""
-    zip_path, files = _fetch(run, "first", 1)
+    zip_path, files = _fetch(run, 1)
     return zip_path.name, files
 
 
@@ -176,7 +176,7 @@ def corrected(run: Demo) -> tuple[str, list[Path]]:
 def second_feedback(run: Demo) -> tuple[str, list[Path]]:
     """Fetch and open the second feedback: what was fixed, what is open, what is new."""
     run.season.mailbox.wait_for(_NEW_FILE, run.municipality.user, _WAIT, count=2)
-    _fetch(run, "second", 2)
+    _fetch(run, 2)
     out = _open(run, "second")
     both = _rules_at_both(run)
     before, after = (Counter(f for f in _faults(run, name).elements() if f[0] in both) for name in ("first", "second"))
@@ -261,10 +261,12 @@ def _receipts(run: Demo, name: str, kinds: set[str], count: int = 1) -> list[Pat
         if all(found[kind] >= count for kind in kinds):
             return sorted(out.iterdir())
         if time.monotonic() > give_up_at:
-            raise OurFault("local.step_failed", step="receipts", detail=f"has {sorted(found)}, lacks some of {sorted(kinds)}")
+            raise OurFault(
+                "local.step_failed", step="receipts", detail=f"has {sorted(found)}, lacks some of {sorted(kinds)}"
+            )
 
 
-def _fetch(run: Demo, name: str, count: int) -> tuple[Path, list[Path]]:
+def _fetch(run: Demo, count: int) -> tuple[Path, list[Path]]:
     out = run.work / "fetched"
     run.ipis(
         "kommune", "fetch", "--url", run.season.parties["filsluse"].url, "--user", run.municipality.user,
@@ -278,7 +280,7 @@ def _fetch(run: Demo, name: str, count: int) -> tuple[Path, list[Path]]:
 
 
 def _open(run: Demo, name: str) -> Path:
-    newest = sorted((run.work / "fetched").glob("*.zip"), key=lambda path: path.stat().st_mtime)[-1]
+    newest = max((run.work / "fetched").glob("*.zip"), key=lambda path: path.stat().st_mtime)
     out = run.work / name / "opened"
     run.ipis(
         "kommune", "open", newest, "--pack", _pack(run), "--pin-file", run.municipality.pin_file, *_keyring(run),

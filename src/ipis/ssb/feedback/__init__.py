@@ -1,1 +1,1 @@
-"""Feedback: what is wrong with a delivery and what it holds, as lists, tables and a page in a zip that only the PIN opens."""
+"""Feedback: what is wrong with a delivery and what it holds: lists, tables and a page in a zip that the PIN opens."""

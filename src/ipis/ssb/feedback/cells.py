@@ -1,4 +1,4 @@
-"""Cells that a spreadsheet would run are written so that it shows them instead; the municipality's `open` takes the mark off."""
+"""Cells that a spreadsheet would run are marked so that it shows them; the municipality's `open` takes the mark off."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The feilliste: findings keyed on brukerNr and the record's own id, and what became of them since the delivery before.
 
-A finding is the same as an earlier one when rule, record type, brukerNr, record id and field are; doubles are matched in
-order, so that two of a kind stay two. Never an identifier: brukerNr and id are the municipality's own.
+A finding is the same as an earlier one when rule, record type, brukerNr, record id and field are; doubles are matched
+in order, so that two of a kind stay two. Never an identifier: brukerNr and id are the municipality's own.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def make_feilliste(now: Keyed, before: Keyed | None) -> pa.Table:
     with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
         engine.register("now", now.joined())
         engine.register("before", earlier)
-        engine.register("listed", engine.execute(_COMPARE).to_arrow_table())
-        return engine.execute(_ORDER).to_arrow_table().select([*COLUMNS, "row"])
+        engine.register("listed", engine.sql(_COMPARE).to_arrow_table())
+        return engine.sql(_ORDER).to_arrow_table().select([*COLUMNS, "row"])
 
 
 def with_first_seen(findings: pa.Table, feilliste: pa.Table) -> pa.Table:
@@ -105,7 +105,7 @@ def with_first_seen(findings: pa.Table, feilliste: pa.Table) -> pa.Table:
     with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
         engine.register("findings", findings)
         engine.register("standing", standing)
-        joined = engine.execute(
+        joined = engine.sql(
             "SELECT f.* EXCLUDE (first_seen), s.first_seen FROM findings f JOIN"
             " (SELECT rule, record, row, field, min(first_seen) AS first_seen FROM standing GROUP BY ALL) s"
             " ON s.rule = f.rule AND s.record = f.record AND s.field = f.field AND s.row IS NOT DISTINCT FROM f.row"

@@ -46,7 +46,7 @@ def render_page(contents: Contents) -> bytes:
             t=contents.texts,
             groups=groups,
             levels={level: [g for g in groups if g.level == level] for level in contents.levels()},
-            tables=[(table, _columns(contents, table)) for table in contents.tables],
+            tables=[(table, _columns(table)) for table in contents.tables],
             moment=_moment,
             shown=SHOWN,
             counts=_counts_for(contents.phase),
@@ -84,7 +84,7 @@ def _groups(contents: Contents) -> list[Group]:
     return sorted(found, key=lambda group: -group.count)
 
 
-def _columns(contents: Contents, table: ControlTable) -> list[str]:
+def _columns(table: ControlTable) -> list[str]:
     """Name the figures worth a column: last year and the nation only where there are any."""
     columns = ["this"]
     if any(row.last_year is not None for row in table.rows):

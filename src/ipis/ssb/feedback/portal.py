@@ -55,7 +55,7 @@ def push(job: Job, settings: SsbSettings, key: SigningKey) -> None:
 
 
 def read_events(settings: SsbSettings, key: SigningKey) -> int:
-    """Read new events of the portal and move tilbakemeldinger on; tells how many there were. A portal that is down is fine."""
+    """Read the portal's new events and move tilbakemeldinger on; tells how many. A portal that is down is fine."""
     mark = PortalEvents.objects.get_or_create(pk=1)[0]
     target = f"/api/v1/hendelser?after={mark.read_to}"
     try:
@@ -102,7 +102,9 @@ def _put(portal: httpx2.Client, push_id: str, member: PushedFile, path: Path, ke
 def _portal(settings: SsbSettings) -> httpx2.Client:
     if not settings.filsluse_url:
         raise TryLater("feedback.no_portal")
-    return httpx2.Client(base_url=settings.filsluse_url, timeout=_TIMEOUT_SECONDS, trust_env=False, transport=_Guarded())
+    return httpx2.Client(
+        base_url=settings.filsluse_url, timeout=_TIMEOUT_SECONDS, trust_env=False, transport=_Guarded()
+    )
 
 
 class _Guarded(httpx2.HTTPTransport):

@@ -1,4 +1,4 @@
-"""The feedback as one XLSX workbook: an overview, the feilliste with filters and a frozen header, and a sheet a table."""
+"""The feedback as one XLSX workbook: an overview, the feilliste with filters and a frozen header, a sheet a table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def render_workbook(contents: Contents) -> bytes:
     """Write the workbook."""
     target = io.BytesIO()
     with xlsxwriter.Workbook(target, _INERT) as book:
-        book.set_properties({"title": contents.texts["page.title"], "author": "", "created": contents.made_at.replace(tzinfo=None)})
+        book.set_properties(
+            {"title": contents.texts["page.title"], "author": "", "created": contents.made_at.replace(tzinfo=None)}
+        )
         bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
         _overview(book.add_worksheet(contents.texts["sheet.overview"]), contents, bold)
         _feilliste(book, contents, bold)

@@ -22,7 +22,7 @@ _SWEEP_EVERY = timedelta(minutes=10)
 def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job], None]]:
     """Give the step of each kind of job."""
     return {
-        make.FEEDBACK: partial(make.make, settings=settings, keys=keys),
+        make.FEEDBACK: make.Maker(settings, keys).make,
         portal.PUSH: partial(portal.push, settings=settings, key=keys.push),
     }
 

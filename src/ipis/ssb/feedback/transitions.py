@@ -31,7 +31,7 @@ ALLOWED: dict[State, frozenset[State]] = {
 
 
 def move(one: Tilbakemelding, to: State, *, actor: str) -> None:
-    """Change the state within the caller's transaction, with its audit event; raises OurFault where the table forbids it."""
+    """Change the state within the caller's transaction, with its audit event; OurFault where the table forbids it."""
     was = State(one.state)
     if to not in ALLOWED[was]:
         raise OurFault("ssb.transition", was=was.value, to=to.value)

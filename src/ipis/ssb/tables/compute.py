@@ -48,7 +48,7 @@ class ControlTable:
 def compute(
     definitions: tuple[TableDefinition, ...], tables: Mapping[str, pa.Table], outcomes: pa.Table
 ) -> dict[str, Cells]:
-    """Compute every table of one delivery: table id -> cells. `tables` are those that count, `outcomes` the records `post`."""
+    """Compute every table of one delivery: id -> cells. `tables` are what counts, `outcomes` the records `post`."""
     with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
         for name, table in {**tables, POST: outcomes}.items():
             engine.register(name, table)
@@ -59,7 +59,7 @@ def compute(
 def compare(
     definition: TableDefinition, this: Cells, last_year: Cells | None, nation: Cells | None = None
 ) -> ControlTable:
-    """Put the figures of this delivery beside last year's and the nation's, over the whole grid and what lies outside it."""
+    """Put this delivery beside last year and the nation, over the whole grid and what lies outside it."""
     grid = list(itertools.product(*([code for code, _ in key.values] for key in definition.keys)))
     outside = sorted(set(this) | set(last_year or ())) if definition.keys else []
     seen = set(grid)
@@ -91,7 +91,7 @@ def _cells(engine: duckdb.DuckDBPyConnection, table: TableDefinition) -> Cells:
     keys = ", ".join(f"{_key_sql(key)} AS k{n}" for n, key in enumerate(table.keys))
     measure = f"count(DISTINCT {_name(table.distinct)})" if table.distinct else "count(*)"
     groups = ", ".join(str(n + 1) for n in range(len(table.keys)))
-    rows = engine.execute(f"SELECT {keys}, {measure} FROM {_name(table.record)} GROUP BY {groups}").fetchall()  # noqa: S608 - names are quoted, nothing else of a definition passes
+    rows = engine.execute(f"SELECT {keys}, {measure} FROM {_name(table.record)} GROUP BY {groups}").fetchall()
     return {tuple(row[:-1]): row[-1] for row in rows}
 
 

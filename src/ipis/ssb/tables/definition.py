@@ -1,4 +1,4 @@
-"""Reads the tables of a definition folder (`tables/*.yaml`); a table that is not one is refused, with its file and id."""
+"""Reads the tables of a definition folder (`tables/*.yaml`); what is not a table is refused, with its file and id."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _code_values(name: str, collection: Collection, where: dict[str, str]) -> tu
     return tuple((row["code"], {lang: f"{row['code']} {row[f'label_{lang}']}" for lang in LANGUAGES}) for row in rows)
 
 
-def _text(raw: Any, where: dict[str, str]) -> Text:  # noqa: ANN401 - whatever the YAML holds
+def _text(raw: Any, where: dict[str, str]) -> Text:
     if not isinstance(raw, dict) or set(raw) != set(LANGUAGES):
         raise DefinitionRefused("tables.languages", **where)
     return {language: str(raw[language]) for language in LANGUAGES}
