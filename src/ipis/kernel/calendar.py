@@ -1,4 +1,4 @@
-"""The calendar of the submission: Norwegian working days, the hour of the receipt, and what phase an instant falls in."""
+"""The calendar of the submission: Norwegian working days, the hour of the receipt, and the phase of an instant."""
 
 from __future__ import annotations
 
@@ -68,6 +68,6 @@ def first_working_day(day: date) -> date:
 
 
 def receipt_instant(arrived_at: datetime, hour: int) -> datetime:
-    """Give the instant of the receipt mail: the hour, in Oslo, of the first working day after the aware instant (L17 §5.3)."""
+    """Tell when the receipt mail goes: the hour, in Oslo, of the first working day after an instant (L17 §5.3)."""
     local_day = arrived_at.astimezone(OSLO).date()
     return datetime.combine(next_working_day(local_day), time(hour), tzinfo=OSLO)

@@ -1,6 +1,6 @@
-"""A collection year as data: windows, contact, PIN, password, receipts, addresses, code lists and layout, from one folder.
+"""A collection year as data: windows, contact, PIN, password, receipts, addresses, code lists and layout.
 
-`load` is the only reader; a folder with an unknown or missing key is refused.
+`load` is the only reader of a definition folder; one with an unknown or missing key is refused.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ _FILE = TypeAdapter(_File)
 
 @plain_dataclass(frozen=True, slots=True)
 class Collection:
-    """One collection year; `kommuner` are valid in it, `codes` hold every code list as a table of strings (years as numbers).
+    """One collection year; `kommuner` are valid in it, `codes` hold each code list as a table.
 
     A code list with `valid_from` and `valid_to` has a second table `<name>_valid` with the codes of this year.
     """
@@ -233,7 +233,7 @@ class Collection:
         return codes if isinstance(codes, tuple) else tuple(self.codes[codes]["code"].to_pylist())
 
     def inhabitants(self) -> pa.Table:
-        """Give the inhabitants per municipality on the reference day: kommune, one column per age group, total, basis."""
+        """Give the inhabitants per municipality on the reference day: kommune, a column per age group, total, basis."""
         return _table(self.folder.require(self.population.file), self.population.file)
 
 

@@ -21,7 +21,7 @@ _DIGITS = (0, 1, 2, 3, 5, 6, 8, 9)
 
 
 def column(field: Field, texts: pa.Array) -> dict[str, pa.Array]:
-    """Make the columns of a field from its texts (nulls where absent): by its name, and `<name>__raw` for typed ones."""
+    """Make the columns of a field from its texts (null where absent): its name, and `<name>__raw` for typed ones."""
     if not field.has_raw:
         return {field.name: _padded(texts, field.pad) if field.pad else texts}
     if texts.null_count == len(texts):

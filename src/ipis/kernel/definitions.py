@@ -1,4 +1,4 @@
-"""The one way in which definitions are read: a folder of named bytes, whether it lies in the package, on disk or in a season pack."""
+"""The one way in which definitions are read: a folder of named bytes, from the package, the disk or a season pack."""
 
 from __future__ import annotations
 

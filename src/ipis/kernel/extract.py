@@ -1,6 +1,7 @@
-"""The municipality's extract as Arrow tables, from XML or from a folder of flat files; read once, streamed, never trusted.
+"""The municipality's extract as Arrow tables, from XML or a folder of flat files; read once, streamed, never trusted.
 
-A file that cannot be an extract is refused whole here (K004, K011, K012); a bad or missing value never is: it reaches the rules.
+A file that cannot be an extract is refused whole here (K004, K011, K012); a bad or missing value never is, it reaches
+the rules.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def read(
     parse, `_row` (from 0, in file order) and `_person` (the row of its person; null when there is none).
     """
     # The readers import this module for its types; whoever only needs those pays for neither parser.
-    from ipis.kernel import extract_flat, extract_xml  # noqa: PLC0415 - see above
+    from ipis.kernel import extract_flat, extract_xml
 
     bounds = limits or Limits()
     if path.is_dir():

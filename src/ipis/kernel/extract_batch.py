@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +17,16 @@ from ipis.kernel.layout import RecordType
 
 Ints = npt.NDArray[np.int64]
 
+_NONE = np.empty(0, dtype=np.int64)
+
 
 class Breach(Exception):
-    """A row of a batch breaks the structure; the reader that knows the file adds the line."""
+    """A record breaks the structure; the reader that knows the file adds the line."""
 
-    def __init__(self, row: int, code: str, **params: object) -> None:
-        """Name the row within the batch, the code and the parameters of the text."""
+    def __init__(self, start: int, code: str, **params: object) -> None:
+        """Name the number of the start tag, the code and the parameters of the text."""
         super().__init__(code)
-        self.row = row
+        self.start = start
         self.code = code
         self.params = params
 
@@ -45,8 +46,8 @@ class Table:
             "_row": pa.array(np.arange(self.rows, self.rows + count, dtype=np.int32)),
             "_person": persons,
         }
-        for field in self.record.fields.values():
-            made |= columns.column(field, texts[field.name])
+        for each in self.record.fields.values():
+            made |= columns.column(each, texts[each.name])
         schema = self.record.schema()
         self.batches.append(pa.RecordBatch.from_arrays([made[name] for name in schema.names], schema=schema))
         self.rows += count
@@ -63,58 +64,123 @@ def new_tables(records: Sequence[RecordType]) -> dict[str, Table]:
     return {record.name: Table(record, []) for record in records}
 
 
-def split(record: RecordType, attributes: Sequence[Sequence[str]], limits: Limits) -> dict[str, pa.Array]:
-    """Turn rows of [name, value, name, value, …] into one array of texts per field, null where absent or empty."""
-    lengths = np.fromiter(map(len, attributes), np.int64, len(attributes)) // 2
-    if len(lengths) and lengths.max() > limits.fields:
-        raise Breach(int(lengths.argmax()), "extract.too_many_fields", most=limits.fields)
-    flat = list(chain.from_iterable(attributes))
-    codes = _field_codes(record, attributes, flat[::2])
-    values = pa.array(flat[1::2], pa.string())
-    row_of = np.repeat(np.arange(len(attributes)), lengths)
-    values = _bounded(values, row_of, limits)
-    order = np.argsort(codes, kind="stable")
-    bounds = np.searchsorted(codes[order], np.arange(len(record.fields) + 1))
-    texts: dict[str, pa.Array] = {}
-    for number, name in enumerate(record.fields):
-        places = order[bounds[number] : bounds[number + 1]]
-        texts[name] = _spread(values, places, row_of[places], len(attributes))
-    return texts
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one record type in a batch: texts per field, the numbers of their start tags and of their persons."""
+
+    texts: dict[str, pa.Array]
+    starts: Ints
+    persons: Ints
 
 
-def _field_codes(record: RecordType, attributes: Sequence[Sequence[str]], names: list[str]) -> npt.NDArray[np.int16]:
-    numbers = {name: number for number, name in enumerate(record.fields)}
-    try:
-        return np.fromiter(map(numbers.__getitem__, names), np.int16, len(names))
-    except KeyError:
-        row, name = next((i, n) for i, row in enumerate(attributes) for n in row[::2] if n not in numbers)
-        raise Breach(row, "extract.unknown_field", record=record.element, field=shown(name)) from None
+class Pile:
+    """Records of all types as they come from a parser, waiting to be spread over their columns.
 
+    Gathered in short runs, while the texts are still in the processor's cache, and spread in long ones. Every field of
+    every record type has a number of its own, so that one sort brings all values of a column together.
+    """
 
-def _bounded(values: pa.Array, row_of: Ints, limits: Limits) -> pa.Array:
-    """Refuse a value that is too long; an empty one is an absent one."""
-    if len(values) == 0:
-        return values
-    sizes = pc.binary_length(values)
-    bounds = pc.min_max(sizes).as_py()
-    if bounds["max"] > limits.value_chars:
+    def __init__(self, elements: Sequence[RecordType], limits: Limits) -> None:
+        """Take the record types in the order of their kinds."""
+        self._elements = elements
+        self._limits = limits
+        self._names = {name: i for i, name in enumerate(dict.fromkeys(n for each in elements for n in each.fields))}
+        self._first = np.cumsum([0, *(len(each.fields) for each in elements)])
+        self._number = np.full((len(elements), len(self._names)), -1, dtype=np.int16)
+        for kind, each in enumerate(elements):
+            columns_of = [self._names[name] for name in each.fields]
+            self._number[kind, columns_of] = np.arange(self._first[kind], self._first[kind + 1])
+        self._values: list[pa.Array] = []
+        self._numbers: list[npt.NDArray[np.int16]] = []
+        self._rows: list[Ints] = []
+        self._kinds: list[Ints] = []
+        self._persons: list[Ints] = []
+        self._start = 0
+        self.waiting = 0
+
+    def gather(self, flat: list[str], sizes: Ints, kinds: Ints, persons: Ints) -> None:
+        """Take a run of records: their [name, value, name, value, …], and per record the length, kind and person."""
+        counts = sizes // 2
+        if len(counts) and counts.max() > self._limits.fields:
+            raise Breach(self._at(counts.argmax()), "extract.too_many_fields", most=self._limits.fields)
+        rows = np.repeat(np.arange(len(counts)), counts)
+        self._numbers.append(self._field_numbers(flat[::2], rows, kinds))
+        values = pa.array(flat[1::2], pa.string())
+        self._check_lengths(values, rows)
+        self._values.append(values)
+        self._rows.append(rows + self.waiting)
+        self._kinds.append(kinds)
+        self._persons.append(persons)
+        self.waiting += len(kinds)
+
+    def spread(self) -> dict[str, Rows]:
+        """Give the rows of each record type that were gathered, and begin anew."""
+        values = pa.concat_arrays([pa.array([], pa.string()), *self._values])
+        numbers = np.concatenate([_NONE.astype(np.int16), *self._numbers])
+        kinds, persons, rows = (np.concatenate([_NONE, *each]) for each in (self._kinds, self._persons, self._rows))
+        order = np.argsort(numbers, kind="stable")
+        bounds = np.searchsorted(numbers[order], np.arange(self._first[-1] + 1))
+        made: dict[str, Rows] = {}
+        for kind, record in enumerate(self._elements):
+            own = np.flatnonzero(kinds == kind)
+            texts: dict[str, pa.Array] = {}
+            for number, name in enumerate(record.fields, start=int(self._first[kind])):
+                places = order[bounds[number] : bounds[number + 1]]
+                texts[name] = _spread(values, places, np.searchsorted(own, rows[places]), len(own))
+            made[record.name] = Rows(texts, self._start + own, persons[own])
+        self._start += self.waiting
+        self.waiting = 0
+        for part in (self._values, self._numbers, self._rows, self._kinds, self._persons):
+            part.clear()
+        return made
+
+    def _at(self, row: np.int64) -> int:
+        return self._start + self.waiting + int(row)
+
+    def _field_numbers(self, names: list[str], rows: Ints, kinds: Ints) -> npt.NDArray[np.int16]:
+        try:
+            columns_of = np.fromiter(map(self._names.__getitem__, names), np.int16, len(names))
+            numbers = self._number[kinds[rows], columns_of]
+        except KeyError:
+            numbers = np.array(
+                [
+                    self._number[kinds[row], self._names[name]] if name in self._names else -1
+                    for row, name in zip(rows, names, strict=True)
+                ],
+                dtype=np.int16,
+            )
+        if len(numbers) and numbers.min() < 0:
+            place = int(numbers.argmin())
+            record = self._elements[int(kinds[rows[place]])].element
+            raise Breach(self._at(rows[place]), "extract.unknown_field", record=record, field=shown(names[place]))
+        return numbers
+
+    def _check_lengths(self, values: pa.Array, rows: Ints) -> None:
+        longest = pc.max(pc.binary_length(values)).as_py()
+        if longest is None or longest <= self._limits.value_chars:
+            return
         chars = pc.utf8_length(values).to_numpy(zero_copy_only=False)
-        if chars.max() > limits.value_chars:
-            raise Breach(int(row_of[chars.argmax()]), "extract.long_value", most=limits.value_chars)
-    if bounds["min"] == 0:
-        return pc.if_else(pc.equal(sizes, 0), pa.scalar(None, pa.string()), values)
-    return values
+        if chars.max() > self._limits.value_chars:
+            raise Breach(self._at(rows[chars.argmax()]), "extract.long_value", most=self._limits.value_chars)
 
 
 def _spread(values: pa.Array, places: Ints, rows: Ints, count: int) -> pa.Array:
     """Put the values of one field on their rows; a row without one is null."""
-    if len(places) == count:
-        return values.take(pa.array(places))
     if len(places) == 0:
         return pa.nulls(count, pa.string())
+    if len(places) == count:
+        return blank_to_null(values.take(pa.array(places)))
     source = np.full(count, -1, dtype=np.int64)
     source[rows] = places
-    return values.take(pa.array(source, mask=source < 0))
+    return blank_to_null(values.take(pa.array(source, mask=source < 0)))
+
+
+def blank_to_null(texts: pa.Array) -> pa.Array:
+    """Make an empty text the absent one: XML may write `legeDato=""`, CSV writes nothing between two semicolons."""
+    sizes = pc.binary_length(texts)
+    if pc.min(sizes).as_py() != 0:
+        return texts
+    return pc.if_else(pc.equal(sizes, 0), pa.scalar(None, pa.string()), texts)
 
 
 def shown(name: str) -> str:
@@ -123,6 +189,6 @@ def shown(name: str) -> str:
     return kept + ("…" if len(name) > 40 else "")
 
 
-def refuse(breach: Breach, file: str, line: int) -> ExtractRefused:
+def refusal(breach: Breach, file: str, line: int) -> ExtractRefused:
     """Give the refusal that a breach at a line of a file means (K004)."""
     return ExtractRefused(breach.code, rule="K004", file=file, line=line, **breach.params)

@@ -1,4 +1,4 @@
-"""CSV files of the flat extract: `;`, UTF-8 or Windows-1252, one line per row; checked by us where pyarrow.csv is lenient."""
+"""CSV files of the flat extract: `;`, UTF-8 or Windows-1252, a line a row; we check where pyarrow.csv is lenient."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NORWEGIAN_UTF8 = tuple(letter.encode() for letter in "æøåÆØÅéÉ")
 
 
 def encoding_of(files: list[Path], limits: Limits) -> str:
-    """Tell whether the files of a folder are UTF-8 or Windows-1252; refuse NUL bytes, giant lines, other and mixed encodings."""
+    """Tell whether files are UTF-8 or Windows-1252; refuse NUL bytes, giant lines, other and mixed encodings."""
     found = {file: _encoding(file, limits) for file in files}
     beyond_ascii = {encoding for encoding in found.values() if encoding != "ascii"}
     if len(beyond_ascii) > 1:

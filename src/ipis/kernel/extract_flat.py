@@ -1,4 +1,4 @@
-"""The flat forms of the extract: a folder with one `<record>.csv` or `<record>.parquet` per record type, header and trailer included.
+"""The flat forms of the extract: a folder with `<record>.csv` or `<record>.parquet`, header and trailer included.
 
 The same content gives the same tables as XML; what only flat files can show are rows whose person does not exist.
 """
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ipis.kernel import extract_csv, extract_parquet
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.extract import Extract, Judge, Limits, Progress
-from ipis.kernel.extract_batch import new_tables, shown
+from ipis.kernel.extract_batch import blank_to_null, new_tables, shown
 from ipis.kernel.layout import Layout, RecordType
 
 _SUFFIXES = {".csv": "csv", ".parquet": "parquet"}
@@ -67,7 +67,7 @@ def read_folder(path: Path, layout: Layout, limits: Limits, progress: Progress |
 
 
 def _open(path: Path, layout: Layout, limits: Limits) -> _Folder:
-    """Take stock of the folder: only files of record types, each once, all of one kind, header, persons and trailer there."""
+    """Take stock of the folder: only record types, each once, all of one kind; header, persons and trailer there."""
     known = {record.name: record for record in layout.by_element().values()}
     files: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
@@ -109,9 +109,7 @@ def _batches(folder: _Folder, record: RecordType, limits: Limits, encoding: str)
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
     if name not in batch.schema.names:
         return pa.nulls(batch.num_rows, pa.string())
-    array = batch[name]
-    empty = pc.equal(pc.binary_length(array), 0)
-    return pc.if_else(empty, pa.scalar(None, pa.string()), array)
+    return blank_to_null(batch[name])
 
 
 def _check_length(array: pa.Array, file: Path, start: int, limits: Limits) -> None:

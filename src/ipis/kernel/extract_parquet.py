@@ -1,4 +1,4 @@
-"""Parquet files of the flat extract: texts or plain typed columns, read batch by batch and never unpacked whole on trust."""
+"""Parquet files of the flat extract: texts or plain typed columns, batch by batch, never unpacked whole on trust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before the root of an XML extract, judged on raw bytes so that no parser meets a DOCTYPE or a strange encoding."""
+"""What stands before the root of an XML extract, judged on raw bytes: no parser meets a DOCTYPE or odd encoding."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The header of an extract against the collection year: the refusals K004–K008 and K010, the same at the municipality and at SSB."""
+"""The header of an extract against its collection year: the refusals K004–K008 and K010, the same for all parties."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -36,8 +36,9 @@ def judge_header(
 ) -> Header:
     """Parse the header as written and refuse one that does not fit the year; raises `ExtractRefused` with its K-rule.
 
-    Agreements (municipality -> districts) and organisations (municipality -> the number that answers for it, a merged one's
-    successor included) come from the season pack; without them the collection's own agreements hold, and any valid number.
+    Agreements (municipality -> districts) and organisations (municipality -> the number that answers for it; after a
+    merger that is the successor's) come from the season pack. Without them the collection's own agreements hold, and
+    any valid number.
     """
     given = {name: _value(field, written.get(name)) for name, field in collection.layout.header.fields.items()}
     if given["formatVersjon"] != collection.layout.format:
@@ -99,8 +100,7 @@ def _has_form(field: Field, text: str) -> bool:
     return True
 
 
-def _parses(parse: object, text: str) -> bool:
-    assert callable(parse)
+def _parses(parse: Callable[[str], object], text: str) -> bool:
     try:
         parse(text)
     except ValueError:

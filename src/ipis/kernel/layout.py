@@ -1,4 +1,4 @@
-"""The record layout of a collection year: record types and fields as `layout.toml` declares them, and nothing about them in code."""
+"""The record layout of a collection year: record types and fields as `layout.toml` declares them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Supplied:
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class RecordType:
-    """A record type with its fields in the order of the layout; `derived` is handed on as written (validation reads it)."""
+    """A record type, its fields in the order of the layout; `derived` is handed on as written (validation reads it)."""
 
     name: str
     kind: str
@@ -187,7 +187,11 @@ def _contradictions(layout: Layout) -> Iterator[tuple[str, str]]:
         used = {rule for rule in each.rules.values() if rule.startswith("L")}
         yield from ((f"{record.name}.{each.name}", f"rule {rule} is not declared") for rule in used - set(layout.rules))
     for record in layout.records.values():
-        named = (*record.key_fields, *filter(None, (record.id_field,)), *(n for f in record.families.values() for n in f))
+        named = (
+            *record.key_fields,
+            *filter(None, (record.id_field,)),
+            *(n for f in record.families.values() for n in f),
+        )
         yield from ((record.name, f"{name} is no field") for name in named if name not in record.fields)
     for each in layout.trailer.fields.values():
         if each.counts is not None and each.counts not in layout.records:
