@@ -32,6 +32,9 @@ from ipis.kernel.modulus import Bits, Years, birth_year, check_digits, duf_check
 # Rows judged at a time: their digits and intermediate columns stay in the processor's cache.
 _BLOCK = 16_384
 
+# By length, up to the width of a record's field: whether digits of that length can be an identifier.
+_WHOLE_LENGTH = np.isin(np.arange(DIGITS_WIDTH + 1), IDENTITY_LENGTHS)
+
 # Reasons under which valid digits still make a national pseudonym: only their label is wrong.
 _PROVED = (Reason.OK, Reason.TYPE_MISMATCH, Reason.TYPE_UNKNOWN)
 
@@ -82,8 +85,8 @@ def read_identities(fid: pa.Array, type_id: pa.Array, environment: Environment) 
     with a space in it is real.
     """
     strings = _flat_strings(fid)
-    lengths, digits = _byte_matrix(strings)
-    known = np.isin(lengths, IDENTITY_LENGTHS) & _all_digits(digits, lengths)
+    lengths, digits = _byte_matrix(strings, DIGITS_WIDTH)
+    known = _WHOLE_LENGTH[np.minimum(lengths, DIGITS_WIDTH)] & _all_digits(digits, lengths)
     malformed = np.flatnonzero((lengths > 0) & ~known)
     digits[malformed] = 0
     lengths[malformed] = [_why_malformed(strings[row].as_py(), environment) for row in malformed.tolist()]
@@ -96,24 +99,33 @@ def _flat_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pc.fill_null(column.cast(pa.string()), "")
 
 
-def _byte_matrix(strings: pa.Array) -> tuple[NDArray[np.int64], Bytes]:
-    """Give byte lengths (n) and the first 14 bytes of each string (n × 14), filled up with zero."""
+def _byte_matrix(strings: pa.Array, width: int) -> tuple[NDArray[np.int64], Bytes]:
+    """Give byte lengths (n) and the first bytes of each string (n × width), filled up with zero."""
     count = len(strings)
     if not count:
-        return np.zeros(0, np.int64), np.zeros((0, DIGITS_WIDTH), np.uint8)
+        return np.zeros(0, np.int64), np.zeros((0, width), np.uint8)
     _, offsets_buffer, data_buffer = strings.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[strings.offset : strings.offset + count + 1].astype(np.int64)
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
     lengths = np.diff(offsets)
-    padded = np.concatenate([data[offsets[0] : offsets[-1]], np.zeros(DIGITS_WIDTH, np.uint8)])
-    matrix = np.lib.stride_tricks.sliding_window_view(padded, DIGITS_WIDTH)[offsets[:-1] - offsets[0]]
-    matrix[np.arange(DIGITS_WIDTH) >= lengths[:, None]] = 0
+    padded = np.concatenate([data[offsets[0] : offsets[-1]], np.zeros(width, np.uint8)])
+    # All bytes of a row as one element: numpy then copies them at once instead of looping over each row.
+    windows = np.ndarray((len(padded) - width + 1,), f"V{width}", padded, strides=(1,))
+    matrix: Bytes = windows[offsets[:-1] - offsets[0]].view(np.uint8).reshape(count, width)
+    occurring = np.flatnonzero(np.bincount(np.minimum(lengths, width)))
+    for length in occurring.tolist():
+        rows = slice(None) if len(occurring) == 1 else np.flatnonzero(lengths == length)
+        matrix[rows, length:] = 0
     return lengths, matrix
 
 
 def _all_digits(digits: Bytes, lengths: NDArray[np.int64]) -> Bits:
-    as_numbers = digits - np.uint8(ord("0"))
-    whole: Bits = np.count_nonzero(as_numbers <= np.uint8(9), axis=1) == lengths
+    whole = np.ones(len(digits), np.bool_)
+    for rows in _blocks(len(digits)):
+        are_digits = digits[rows] - np.uint8(ord("0")) <= np.uint8(9)
+        # A row has no more digits than its length, so equal sums say that all rows are whole.
+        if np.count_nonzero(are_digits) != lengths[rows].sum():
+            whole[rows] = np.count_nonzero(are_digits, axis=1) == lengths[rows]
     return whole
 
 
@@ -134,13 +146,22 @@ def _hides_real_number(text: str) -> bool:
 
 def _type_codes(type_id: pa.Array | pa.ChunkedArray) -> Bytes:
     """Read typeID, with or without its leading zero; what is not in list 9032 becomes 0."""
-    spellings = [str(int(kind)) for kind in IdentifierType] + [f"{int(kind):02}" for kind in IdentifierType]
-    if isinstance(type_id, pa.ChunkedArray):
-        type_id = type_id.combine_chunks()
-    places = pc.fill_null(pc.index_in(type_id.cast(pa.string()), value_set=pa.array(spellings)), len(spellings))
-    codes = np.array([*IdentifierType, *IdentifierType, 0], np.uint8)
-    found: Bytes = codes[np.asarray(places)]
-    return found
+    lengths, letters = _byte_matrix(_flat_strings(type_id), 2)
+    codes = _TYPE_OF_LETTERS[letters.view(np.uint16)[:, 0]]
+    codes[(lengths > 2) | ((lengths == 2) & (letters[:, 1] == 0))] = 0
+    return codes
+
+
+def _spelled_types() -> Bytes:
+    """Make the table from the two bytes of a typeID to its code."""
+    table = np.zeros(1 << 16, np.uint8)
+    for kind in IdentifierType:
+        for spelling in (f"{int(kind)}", f"{int(kind):02}"):
+            table[np.frombuffer(spelling.encode().ljust(2, b"\0"), np.uint16)[0]] = kind
+    return table
+
+
+_TYPE_OF_LETTERS = _spelled_types()
 
 
 def judge(identities: Identities, year: int, environment: Environment, *, remainders: str = "before_2032") -> Judgement:
@@ -311,7 +332,7 @@ def _breaks_form(facts: _Facts, shapes: _Shapes) -> Bits:
     duf = facts.is_type(IdentifierType.DUF)
     birth_date = facts.is_type(IdentifierType.BIRTH_DATE)
     right = (facts.lengths == 12) & duf_check_digits(facts.d)
-    wrong = duf & ~right
+    wrong: Bits = duf & ~right
     wrong |= birth_date & (facts.lengths != 6) & ~shapes.suffix & ~shapes.valid
     wrong |= ~duf & ~birth_date & (facts.types != 0) & ~shapes.eleven
     wrong |= facts.is_type(IdentifierType.FH_NUMMER) & ~shapes.fh & ~shapes.valid
