@@ -6,13 +6,20 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import pyzipper
+import typer
 
 from ipis.kernel.errors import FeedbackRefused, ParcelRefused
 from ipis.kernel.extract import read
 from ipis.kernel.receipt import Kind, Receipt, SignedReceipt
+from ipis.kernel.seasonpack import SeasonPack
+from ipis.kernel.secret import Secret
+from ipis.kommune.keyring import Keyring
+from ipis.kommune.pin import read_pin
+from ipis.kommune.settings import KommuneSettings
 from ipis.lib.storage import measure, write_durably
 
 if TYPE_CHECKING:
@@ -32,6 +39,34 @@ WORKLIST: Final = "worklist.csv"
 WORK_COLUMNS: Final = (
     "status", "level", "rule", "record", "brukerNr", "fid", "id", "field", "value", "message", "first_seen",
 )  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the municipality's commands."""
+    app.command("open")(open_feedback)
+
+
+def open_feedback(
+    feedback: Annotated[Path, typer.Argument(help="The zip from the portal, its .kvittering and .sig beside it.")],
+    pack: Annotated[Path, typer.Option(help="The season pack.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="The folder that gets lists, tables and the page.")],
+    pin_file: Annotated[Path | None, typer.Option(help="A file with the PIN; without it the program asks.")] = None,
+    keyring: Annotated[Path | None, typer.Option(help="The keyring's folder.")] = None,
+    extract: Annotated[
+        Path | None, typer.Option(help="The extract that was sent: adds persons to the worklist.")
+    ] = None,
+) -> None:
+    """Open the feedback inside the secure zone, with the PIN used at the submission."""
+    settings = KommuneSettings.load()
+    season, ring = SeasonPack.load(pack, settings.trusted_root), Keyring.open(keyring, settings)
+    receipt = prove(feedback, season, ring)
+    sent = ring.find(receipt.forsendelse)
+    code = "" if sent is None or sent.feedback_code is None else sent.feedback_code.reveal()
+    pin = read_pin(pin_file, season.collection.pin)
+    opened = write_out(unpack(feedback, Secret(pin.reveal() + code)), out, extract, season)
+    for path in opened.files:
+        typer.echo(str(path))
+    typer.echo(f"{opened.standing} funn å se på, {opened.fixed} rettet; begynn med {WORKLIST}", err=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def link_in(mail: EmailMessage) -> str:
 
 
 def _form_with(page: httpx2.Response, answers: dict[str, str]) -> lxml.html.FormElement:
-    for form in lxml.html.document_fromstring(page.text).forms:
+    for form in lxml.html.document_fromstring(page.text).iter("form"):
         names = [name for name in form.fields if name]
         if all(any(name.startswith(start) for name in names) for start in answers):
             return form

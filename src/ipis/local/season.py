@@ -192,7 +192,7 @@ def _write_settings(season: Season, mail_port: int) -> None:
 
 
 def _publish_pack(season: Season, definitions: Path | None) -> None:
-    """Make the pack's body at SSB, sign it with the offline root, join the two and put the pack where parties read it."""
+    """Make the pack's body at SSB, sign it with the offline root, join the two, put the pack where parties read it."""
     root = _root_key(season.folder / "root")
     unsigned, signature = season.folder / "root" / "pack.unsigned", season.folder / "root" / "pack.sig"
     public = [str(season.parties[room].folder / "public" / "keys.json") for room in ("tpf", "ssb")]
