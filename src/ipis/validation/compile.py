@@ -1,0 +1,189 @@
+"""Write typed terms as SQL. Nothing of a definition's text passes: names are quoted, literals written anew.
+
+Three-valued logic carries what is unknown: a value that is missing, and one that broke its own form (`<name>__bad`),
+of which even `is null` is unknown. Arithmetic is total: division by zero is null, products are double precision.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ipis.validation.terms import Column, Family, Literal, Operation, Term, Type, columns_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SQL_TYPES = {
+    Type.BOOL: "BOOLEAN",
+    Type.INT: "BIGINT",
+    Type.DEC: "DOUBLE",
+    Type.NUM: "DOUBLE",
+    Type.TEXT: "VARCHAR",
+    Type.DATE: "DATE",
+    Type.ID: "VARCHAR",
+}
+
+OUTSIDE, OK, BREACH, MISSING, INVALID = range(5)
+"""The verdict of one rule on one row: outside the rule's `where`, ok, breach, not assessed for a missing value, not
+assessed for a value that is not valid itself."""
+
+
+def quote(name: str) -> str:
+    """Write a name so that it can be nothing but a name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def constant(value: object) -> str:
+    """Write a literal; text is doubled-quoted, a day is typed."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | Decimal):
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
+    if isinstance(value, dt.date):
+        return f"DATE '{value.isoformat()}'"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What names mean while SQL is written: an optional alias of the record's relation, and the header's values."""
+
+    header: Mapping[str, object]
+    alias: str = ""
+
+    def column(self, column: Column, suffix: str = "") -> str:
+        """Write a column, or the header value of that name as a constant."""
+        if column.table:
+            value = self.header.get(column.name)
+            if suffix:
+                return "FALSE"
+            return f"CAST(NULL AS {SQL_TYPES[column.type]})" if value is None else constant(value)
+        prefix = f"{quote(self.alias)}." if self.alias else ""
+        return prefix + quote(column.name + suffix)
+
+    def bad(self, column: Column) -> str:
+        """Write whether the column's value is invalid on the row."""
+        return self.column(column, "__bad") if column.info.flagged and not column.table else "FALSE"
+
+
+def render(term: Term, scope: Scope) -> str:
+    """Write a term as SQL of DuckDB (and of every engine whose `case`, `and`, `or`, `in` follow the standard)."""
+    if isinstance(term, Column):
+        return scope.column(term)
+    if isinstance(term, Literal):
+        return constant(term.value)
+    if isinstance(term, Family):
+        return _family(term, scope)
+    assert isinstance(term, Operation)  # noqa: S101 -- the four kinds of term are a closed list
+    return _OPERATIONS.get(term.name, _binary)(term, scope)
+
+
+def verdict(where: Term | None, require: Term, scope: Scope) -> str:
+    """Write the verdict of a rule on a row (OUTSIDE, OK, BREACH, MISSING or INVALID)."""
+    condition = render(where, scope) if where is not None else "TRUE"
+    demand = render(require, scope)
+    return verdict_of(condition, demand, unknown(scope, where, require))
+
+
+def verdict_of(condition: str, demand: str, invalid: str = "FALSE") -> str:
+    """Write a verdict from SQL: `condition` says whether the rule applies, `invalid` why the answer may be unknown."""
+    other = f"CASE WHEN {invalid} THEN {INVALID} ELSE {MISSING} END" if invalid != "FALSE" else str(MISSING)
+    if condition == "TRUE":
+        return f"CAST(CASE WHEN {demand} THEN {OK} WHEN NOT ({demand}) THEN {BREACH} ELSE {other} END AS TINYINT)"
+    return (
+        f"CAST(CASE WHEN NOT ({condition}) THEN {OUTSIDE} WHEN ({condition}) AND ({demand}) THEN {OK} "
+        f"WHEN ({condition}) AND NOT ({demand}) THEN {BREACH} ELSE {other} END AS TINYINT)"
+    )
+
+
+def unknown(scope: Scope, *terms: Term | None) -> str:
+    """Write whether any column that the terms name is invalid on the row."""
+    flags = [scope.bad(column) for column in columns_of(*terms) if column.info.flagged]
+    return " OR ".join(flags) or "FALSE"
+
+
+def _binary(term: Operation, scope: Scope) -> str:
+    left, right = (_operand(part, term, scope) for part in term.operands)
+    if term.name == "/":
+        return f"({left} / NULLIF({right}, 0))"
+    return f"({left} {term.name.upper()} {right})"
+
+
+def _operand(part: Term, term: Operation, scope: Scope) -> str:
+    text = render(part, scope)
+    if term.type is Type.NUM:
+        return f"CAST({text} AS DOUBLE)"
+    if term.type is Type.INT and part.type is Type.INT:
+        return f"CAST({text} AS BIGINT)"
+    if term.type is Type.DATE and part.type is Type.INT:
+        return f"CAST({text} AS INTEGER)"
+    return text
+
+
+def _not(term: Operation, scope: Scope) -> str:
+    return f"(NOT {render(term.operands[0], scope)})"
+
+
+def _is_null(term: Operation, scope: Scope) -> str:
+    (column,) = term.operands
+    assert isinstance(column, Column)  # noqa: S101 -- the reader admits nothing else
+    plain = f"({scope.column(column)} IS NULL)"
+    return plain if not column.info.flagged else f"(CASE WHEN {scope.bad(column)} THEN NULL ELSE {plain} END)"
+
+
+def _in(term: Operation, scope: Scope) -> str:
+    value, *listed = (render(part, scope) for part in term.operands)
+    return f"({value} IN ({', '.join(listed)}))"
+
+
+def _negate(term: Operation, scope: Scope) -> str:
+    return f"(- {_operand(term.operands[0], term, scope)})"
+
+
+def _abs(term: Operation, scope: Scope) -> str:
+    return f"ABS({_operand(term.operands[0], term, scope)})"
+
+
+def _year(term: Operation, scope: Scope) -> str:
+    return f"CAST(YEAR({render(term.operands[0], scope)}) AS BIGINT)"
+
+
+def _length(term: Operation, scope: Scope) -> str:
+    return f"CAST(LENGTH({render(term.operands[0], scope)}) AS BIGINT)"
+
+
+def _coalesce(term: Operation, scope: Scope) -> str:
+    column, default = term.operands
+    assert isinstance(column, Column)  # noqa: S101 -- the reader admits nothing else
+    plain = f"COALESCE({scope.column(column)}, {render(default, scope)})"
+    return plain if not column.info.flagged else f"(CASE WHEN {scope.bad(column)} THEN NULL ELSE {plain} END)"
+
+
+def _matches(term: Operation, scope: Scope) -> str:
+    value, pattern = (render(part, scope) for part in term.operands)
+    return f"REGEXP_FULL_MATCH({value}, {pattern})"
+
+
+def _family(term: Family, scope: Scope) -> str:
+    values = [scope.column(column) for column in term.members]
+    if term.name == "filled":
+        return "(" + " + ".join(f"CAST({value} IS NOT NULL AS BIGINT)" for value in values) + ")"
+    # True where at least one is filled and all that are filled agree; unknown where none is.
+    listed = ", ".join(values)
+    return f"(LEAST({listed}) = GREATEST({listed}))"
+
+
+_OPERATIONS: dict[str, Callable[[Operation, Scope], str]] = {
+    "not": _not,
+    "is null": _is_null,
+    "in": _in,
+    "negate": _negate,
+    "abs": _abs,
+    "year": _year,
+    "length": _length,
+    "coalesce": _coalesce,
+    "matches": _matches,
+}

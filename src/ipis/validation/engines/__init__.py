@@ -1,0 +1,1 @@
+"""Engines that run the SQL of validation; each is handed tables and nothing else."""

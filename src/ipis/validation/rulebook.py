@@ -1,0 +1,158 @@
+"""All rules of a collection year, read, typed and checked against the layout: the year's rules are whole, or refused."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ipis.kernel.errors import LANGUAGES, Rendered
+from ipis.validation import catalogue, language, layout_rules, world
+from ipis.validation.catalogue import Check, Effect, Kind, Level, Rule
+from ipis.validation.findings import Texts, placeholders
+from ipis.validation.position import Place, refuse
+from ipis.validation.terms import Column, Family, Term
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipis.kernel.collection import Collection
+    from ipis.kernel.layout import LayoutRule
+    from ipis.validation.derived import Resolver
+    from ipis.validation.layout_rules import LayoutPredicate
+
+_ALWAYS = {"year", "record", "label", "field", "minimum", "maximum", "length", "v", "value"}
+_KEPT = 8
+_books: dict[str, Rulebook] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One condition of a rule, typed; `sources` are the outer things that it needs."""
+
+    rule: Rule
+    field: str
+    where: Term | None
+    require: Term
+    shows: tuple[Column, ...]
+    sources: frozenset[str]
+
+    def names(self) -> Iterator[Column]:
+        """Go through every column that the rule names, those of families and of its message included."""
+        for term in (self.where, self.require):
+            for node in term.walk() if term is not None else ():
+                if isinstance(node, Column):
+                    yield node
+                elif isinstance(node, Family):
+                    yield from node.members
+        yield from self.shows
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The rules of a collection year: their entries, the typed expressions, what follows from the layout."""
+
+    rules: dict[str, Rule]
+    compiled: tuple[CompiledRule, ...]
+    predicates: tuple[LayoutPredicate, ...]
+    resolver: Resolver
+    texts: Texts
+
+
+def of(collection: Collection) -> Rulebook:
+    """Give the rules of a collection year; read once for each content of the definition folder."""
+    digest = hashlib.sha256()
+    for name, content in sorted(collection.folder.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    key = digest.hexdigest()
+    if key not in _books:
+        while len(_books) >= _KEPT:
+            _books.pop(next(iter(_books)))
+        _books[key] = _read(collection)
+    return _books[key]
+
+
+def _read(collection: Collection) -> Rulebook:
+    rules = catalogue.load(collection.folder, collection.year)
+    for declared in collection.layout.rules.values():
+        rules.setdefault(declared.id, _from_layout(declared))
+    resolver = world.resolver(collection)
+    predicates = layout_rules.predicates(collection)
+    for predicate in predicates:
+        if predicate.rule not in rules:
+            place = Place("layout.toml", 1, 1)
+            refuse("rules.unknown", place, rule=predicate.rule, field=f"{predicate.record}.{predicate.field.name}")
+    compiled = tuple(
+        _compile(rule, check, resolver)
+        for rule in rules.values()
+        if rule.kind is Kind.EXPRESSION
+        for check in rule.checks
+    )
+    texts = Texts(rules, collection.layout, collection.year)
+    for rule in rules.values():
+        _check_anchor(rule, collection)
+    return Rulebook(rules, compiled, predicates, resolver, texts)
+
+
+def _from_layout(declared: LayoutRule) -> Rule:
+    """Make the entry of a rule that only the layout declares; its three sentences are the three parts."""
+    message = {key: Rendered(*_three(declared.message[key])) for key in LANGUAGES}
+    return Rule(
+        id=declared.id,
+        record="",
+        over="",
+        checks=(),
+        level=Level(declared.level),
+        effect=Effect(declared.effect),
+        kind=Kind.LAYOUT,
+        audience="kommune",
+        runs_at=frozenset("MS"),
+        scope="row",
+        shows=(),
+        indicators=(),
+        message=message,
+        examples={},
+        place=Place("layout.toml", 1, 1),
+    )
+
+
+def _three(text: str) -> tuple[str, str, str]:
+    parts = text.split(". ", 2)
+    found, expected, do = [*parts, "", ""][:3]
+    return (f"{found}." if expected else found), (f"{expected}." if do else expected), do
+
+
+def _compile(rule: Rule, check: Check, resolver: Resolver) -> CompiledRule:
+    if rule.over not in resolver.schemas:
+        refuse("rules.record", rule.places.get("over", rule.places["record"]), record=rule.over)
+    schema = resolver.schema(rule.over)
+    where = language.parse(check.where, schema, check.places["where"]) if check.where else None
+    require = language.parse(check.require, schema, check.places["require"])
+    shows = []
+    for name in rule.shows:
+        table, _, column = name.rpartition(".")
+        info = (schema.header if table == world.HEADER else schema.columns).get(column)
+        if info is None:
+            refuse("rules.field", rule.places["shows"], field=name, record=rule.over)
+        shows.append(Column(column, info, table))
+    made = CompiledRule(rule, check.field, where, require, tuple(shows), frozenset())
+    return replace(made, sources=frozenset(column.info.source for column in made.names() if column.info.source))
+
+
+def _check_anchor(rule: Rule, collection: Collection) -> None:
+    """Check that a rule points at something that is there, and that its messages name only what they are given."""
+    layout = collection.layout
+    if rule.kind is Kind.CODE or not rule.record:
+        return
+    known = layout.header if rule.record == world.HEADER else layout.records.get(rule.record)
+    if known is None:
+        refuse("rules.record", rule.places["record"], record=rule.record)
+    for check in rule.checks:
+        if check.field and check.field not in known.fields:
+            refuse("rules.field", check.places["field"], field=check.field, record=rule.record)
+    allowed = _ALWAYS | {name.rpartition(".")[2] for name in rule.shows}
+    for key, text in rule.message.items():
+        for part in (text.found, text.expected, text.do):
+            for name in placeholders(part) - allowed:
+                refuse("rules.placeholder", rule.places["message"], rule=rule.id, language=key, name=name)
