@@ -24,11 +24,6 @@ from ipis.lib.storage import measure, write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from ipis.kernel.seasonpack import SeasonPack
-    from ipis.kernel.secret import Secret
-    from ipis.kommune.keyring import Keyring
 
 _MOST_FILES: Final = 100
 _MOST_BYTES: Final = 2 << 30

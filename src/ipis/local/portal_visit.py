@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin
 
 import httpx2
@@ -55,7 +55,8 @@ def link_in(mail: EmailMessage) -> str:
 
 
 def _form_with(page: httpx2.Response, answers: dict[str, str]) -> lxml.html.FormElement:
-    for form in lxml.html.document_fromstring(page.text).iter("form"):
+    for element in lxml.html.document_fromstring(page.text).iter("form"):
+        form = cast("lxml.html.FormElement", element)
         names = [name for name in form.fields if name]
         if all(any(name.startswith(start) for name in names) for start in answers):
             return form
