@@ -22,7 +22,7 @@ STEMS = (  # noqa: SIM905 – read as prose
 ).split()
 # English words that the two nets would catch.
 ENGLISH = re.compile(
-    r"aes|does|goes|phoenix|poem|ident.*|stopped|stopping|modes?|models?|kodes|register"
+    r"aes|diagnos(is|es|tic)|does|goes|phoenix|poem|ident.*|stopped|stopping|modes?|models?|kodes|register"
     r"|adresse[ds]|sending|localed?|lokalise|tall|svar|rapporteur|pleiades|hearsay"
 )
 # The collection's own record and field names are data; their spelling is fixed by the layout.

@@ -7,7 +7,12 @@ import pytest
 from tests.architecture.source import ROOT, dotted, plant, sources
 
 # Settings are built once at start and passed in; everybody else is told. The demo hands its processes a cleaned copy.
-READS_ENVIRONMENT = {"src/ipis/lib/settings.py", "src/ipis/__main__.py", "src/ipis/local/parties.py"}
+READS_ENVIRONMENT = {
+    "src/ipis/lib/settings.py",
+    "src/ipis/kommune/settings.py",
+    "src/ipis/__main__.py",
+    "src/ipis/local/parties.py",
+}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.getenvb", "environ", "getenv"}
 SKIPS = {"pytest.skip", "pytest.mark.skip", "pytest.mark.skipif", "pytest.importorskip", "unittest.skip"}
 SLEEPS = {"time.sleep", "sleep"}

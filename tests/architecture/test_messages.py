@@ -36,8 +36,9 @@ def uses(root):
     """Find the codes handed to an error class, or to a function that passes its parameter `code` on to one."""
     files = list(sources(root, "src"))
     makers = _error_classes(files)
-    relays = {function.name: _position(function) for function in _relays(files, makers)}
     for source in files:
+        # A relay serves its own file: elsewhere a function of the same name may mean another thing.
+        relays = {function.name: _position(function) for function in _relays(source, makers)}
         for node in ast.walk(source.tree):
             if not isinstance(node, ast.Call):
                 continue
@@ -45,7 +46,8 @@ def uses(root):
             if name in makers or name in relays:
                 code = _argument(node, relays.get(name, 0))
                 for one in _codes(code) if code is not None else ():
-                    yield Use(source.at(node), one, _params(node) if name in makers else None)
+                    whole = name in makers and "*" not in one
+                    yield Use(source.at(node), one, _params(node) if whole else None)
 
 
 def _error_classes(files):
@@ -58,14 +60,13 @@ def _error_classes(files):
         names |= more
 
 
-def _relays(files, makers):
-    for source in files:
-        for function in ast.walk(source.tree):
-            if isinstance(function, ast.FunctionDef) and _position(function) is not None:
-                for node in ast.walk(function):
-                    made = isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in makers
-                    if made and node.args and dotted(node.args[0]) == "code":
-                        yield function
+def _relays(source, makers):
+    for function in ast.walk(source.tree):
+        if isinstance(function, ast.FunctionDef) and _position(function) is not None:
+            for node in ast.walk(function):
+                made = isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in makers
+                if made and node.args and dotted(node.args[0]) == "code":
+                    yield function
 
 
 def _position(function):
