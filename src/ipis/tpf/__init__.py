@@ -1,1 +1,1 @@
-"""The trusted pseudonym manager: takes sealed parcels, replaces the numbers, forwards, never sees health."""
+"""The trusted pseudonym manager: login, receive, pseudonymise, forward, receipt; never a health value or an identifier on disk."""

@@ -1,0 +1,108 @@
+"""What TPF's staff do: enrol a municipality, release its sender key, let a held forsendelse go on. Each leaves an audit event."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from ipis.kernel.errors import Misuse
+from ipis.tpf.accept import PSEUDONYMISE
+from ipis.tpf.models import Audit, Enrolment, Forsendelse, Job, SenderKey
+from ipis.tpf.transitions import ParcelState
+
+if TYPE_CHECKING:
+    from ipis.kernel.secret import Secret
+    from ipis.tpf.pin import PinHasher
+
+_FORMS = {"kommune": r"[0-9]{4}", "bydel": r"[0-9]{2}", "orgnr": r"[0-9]{9}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Which login of which year."""
+
+    kommune: str
+    bydel: str
+    year: int
+
+    @property
+    def party(self) -> str:
+        """Name the municipality as the audit does."""
+        return f"kommune-{self.kommune}-{self.bydel}"
+
+
+def enrol(login: Login, orgnr: str, pin: Secret, address: str, pins: PinHasher) -> int:
+    """Enrol a municipality or renew its enrolment; gives the generation of its PIN, which counts up with each new PIN."""
+    _check(login, orgnr, address)
+    if not 4 <= len(pin.reveal()) <= 100 or not pin.reveal().isprintable():
+        raise Misuse("tpf.pin_form")
+    with transaction.atomic():
+        standing = _find(login)
+        if standing is None:
+            generation, kept = 1, pins.hash(pin)
+        elif pins.fits(standing.pin_hash, pin):
+            generation, kept = standing.pin_generation, standing.pin_hash
+        else:
+            generation, kept = standing.pin_generation + 1, pins.hash(pin)
+        Enrolment.objects.update_or_create(
+            kommune=login.kommune,
+            bydel=login.bydel,
+            year=login.year,
+            defaults={"orgnr": orgnr, "address": address, "pin_hash": kept, "pin_generation": generation},
+        )
+        Audit.append("enrolled", login.party, actor="staff", year=login.year, pin_generation=generation)
+    return generation
+
+
+def release_key(login: Login) -> str:
+    """Release the enrolled sender key, so that the next first send enrols another; gives its fingerprint."""
+    with transaction.atomic():
+        key = SenderKey.living(login.kommune, login.bydel)
+        if key is None:
+            raise Misuse("tpf.no_key_to_release", party=login.party)
+        key.released_at = datetime.now(UTC)
+        key.save(update_fields=["released_at"])
+        Audit.append("sender_key_released", login.party, actor="staff", fingerprint=key.fingerprint)
+    return key.fingerprint
+
+
+def release_held(login: Login) -> list[str]:
+    """Let the held forsendelser of a municipality go on in spite of the quota; gives their ids."""
+    with transaction.atomic():
+        held = list(
+            Forsendelse.objects.filter(
+                enrolment__kommune=login.kommune,
+                enrolment__bydel=login.bydel,
+                year=login.year,
+                state=ParcelState.HELD,
+            )
+        )
+        if not held:
+            raise Misuse("tpf.nothing_held", party=login.party)
+        for parcel in held:
+            parcel.go(ParcelState.RECEIVED)
+            parcel.quota_waived = True
+            parcel.save()
+            Audit.append("held_released", parcel.identifier, actor="staff")
+            Job.again(PSEUDONYMISE, str(parcel.pk))
+    return [parcel.identifier for parcel in held]
+
+
+def _find(login: Login) -> Enrolment | None:
+    return Enrolment.objects.filter(kommune=login.kommune, bydel=login.bydel, year=login.year).first()
+
+
+def _check(login: Login, orgnr: str, address: str) -> None:
+    for field, value in (("kommune", login.kommune), ("bydel", login.bydel), ("orgnr", orgnr)):
+        if not re.fullmatch(_FORMS[field], value, re.ASCII):
+            raise Misuse("tpf.enrol_form", field=field)
+    try:
+        validate_email(address)
+    except ValidationError as error:
+        raise Misuse("tpf.enrol_form", field="address") from error

@@ -1,0 +1,53 @@
+"""The only place where TPF's settings meet Django."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import django
+from django.conf import settings as django_conf
+
+from ipis.lib import log
+from ipis.lib.web.django import django_settings
+from ipis.tpf.settings import TpfSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.core.handlers.wsgi import WSGIHandler
+
+_LARGEST_FORM = 64 << 10
+
+
+def configure(settings: TpfSettings) -> None:
+    """Hand the room's settings to Django, once a process."""
+    log.configure(settings.room, settings.log_level)
+    django_conf.configure(
+        **django_settings(
+            settings,
+            apps=["ipis.tpf"],
+            urls="ipis.tpf.urls",
+            IPIS_TPF=settings,
+            INSTALLED_APPS=["django.contrib.staticfiles"],
+            # The page reads its own fields before the file; nothing else of a body is ever held in memory.
+            DATA_UPLOAD_MAX_MEMORY_SIZE=_LARGEST_FORM,
+            FILE_UPLOAD_TEMP_DIR=str(settings.uploads),
+            FILE_UPLOAD_MAX_MEMORY_SIZE=0,
+        )
+    )
+    django.setup()
+
+
+def application(settings_file: Path) -> WSGIHandler:
+    """Give the web application; granian loads it as a factory."""
+    from django.core.wsgi import get_wsgi_application
+
+    configure(TpfSettings.load(settings_file))
+    handler: WSGIHandler = get_wsgi_application()
+    return handler
+
+
+def room_settings() -> TpfSettings:
+    """Give the settings that `configure` was handed."""
+    settings: TpfSettings = django_conf.IPIS_TPF
+    return settings

@@ -1,0 +1,97 @@
+"""Where a request becomes a session and an error an answer: the one place that knows HTTP's numbers."""
+
+from __future__ import annotations
+
+import json
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ipis.kernel.errors import IpisError, LoginRefused, Misuse
+from ipis.lib.web.middleware import problem
+from ipis.tpf.login import session_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipis.tpf.models import Session
+
+STATUS = {
+    "tpf.locked": 429,
+    "tpf.other_key": 403,
+    "tpf.needs_key": 403,
+    "tpf.offset": 409,
+    "tpf.checksum": 460,
+    "tpf.upload_busy": 423,
+    "tpf.upload_closed": 410,
+    "tpf.upload_large": 413,
+    "tpf.upload_overrun": 413,
+    "tpf.no_room": 507,
+    "tpf.no_upload": 404,
+    "tpf.no_parcel": 404,
+}
+"""HTTP status of the codes that have one of their own; the others follow from the kind of error."""
+
+_LARGEST_BODY = 8 << 20
+BodyT = TypeVar("BodyT", bound="Body")
+
+
+class Body(BaseModel):
+    """A JSON body: known keys only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def interface(*methods: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """Make a view part of the interface for programs: methods checked, errors answered as problem JSON."""
+
+    def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @csrf_exempt
+        @wraps(view)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in methods:
+                return HttpResponse(status=405, headers={"Allow": ", ".join(methods)})
+            try:
+                response = view(request, *args, **kwargs)
+            except IpisError as error:
+                response = refusal(request, error)
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return answer
+
+    return decorate
+
+
+def refusal(request: HttpRequest, error: IpisError) -> HttpResponse:
+    """Answer an error, with the status of its code."""
+    response = problem(request, error)
+    response.status_code = STATUS.get(error.code, response.status_code)
+    if error.code == "tpf.locked":
+        response.headers["Retry-After"] = str(int(str(error.params["minutes"])) * 60)
+    return response
+
+
+def session(request: HttpRequest) -> Session:
+    """Give the session of the bearer token; raises LoginRefused (tpf.session)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise LoginRefused("tpf.session")
+    return session_of(token.strip())
+
+
+def read_body(request: HttpRequest, kind: type[BodyT]) -> BodyT:
+    """Read a JSON body into its type; raises Misuse (tpf.body) that names the fields and never their values."""
+    raw = request.read(_LARGEST_BODY + 1)
+    try:
+        if len(raw) > _LARGEST_BODY:
+            raise ValueError
+        return kind.model_validate(json.loads(raw))
+    except ValidationError as error:
+        fields = ", ".join(sorted({str(each["loc"][0])[:30] for each in error.errors() if each["loc"]}))
+        raise Misuse("tpf.body", fields=fields or "?") from None
+    except (ValueError, RecursionError):
+        raise Misuse("tpf.body", fields="?") from None

@@ -1,0 +1,77 @@
+"""The worker: its steps by name, and what falls due by the clock. It alone reads TPF's private keys."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ipis.kernel.errors import TryLater
+from ipis.lib.jobs import Worker
+from ipis.lib.mail import MailServer
+from ipis.tpf import login, quota, receive
+from ipis.tpf.accept import ERASE, PSEUDONYMISE, receive_step
+from ipis.tpf.erase import clear_step, end_overdue, erase_step
+from ipis.tpf.forward import CLEAR, FORWARD, forward_step
+from ipis.tpf.mapping import pseudonymise_step
+from ipis.tpf.models import Job, Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipis.tpf.bench import Bench
+
+STEPS: Final[dict[str, Callable[[Job, Bench], None]]] = {
+    receive.RECEIVE: receive_step,
+    PSEUDONYMISE: pseudonymise_step,
+    ERASE: erase_step,
+    FORWARD: forward_step,
+    CLEAR: clear_step,
+}
+"""What is done with an upload and then with its forsendelse, in this order."""
+
+_HOUSEKEEPING_SECONDS: Final = 60.0
+
+
+def make_worker(bench: Bench) -> Worker[Job]:
+    """Put the worker together; it polls often, since an upload's answer waits for it."""
+    return Worker(
+        jobs=Job,
+        steps={kind: partial(_run, step, bench) for kind, step in STEPS.items()},
+        ticks=(partial(deliver_mail, bench), Housekeeping(bench)),
+        poll_seconds=0.1,
+    )
+
+
+def deliver_mail(bench: Bench) -> None:
+    """Hand over the mails that are due."""
+    settings = bench.settings
+    server = MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from or "tpf@localhost")
+    Outbox.deliver_due(server, bench.clock)
+
+
+class Housekeeping:
+    """Deletes what is over, once a minute and at start."""
+
+    def __init__(self, bench: Bench) -> None:
+        """Take the bench."""
+        self._bench = bench
+        self._last = float("-inf")
+
+    def __call__(self) -> None:
+        """Run when a minute has passed."""
+        if time.monotonic() - self._last < _HOUSEKEEPING_SECONDS:
+            return
+        self._last = time.monotonic()
+        login.sweep()
+        receive.expire_abandoned(self._bench.settings)
+        try:
+            end_overdue(self._bench)
+            quota.destroy_when_over(self._bench)
+        except TryLater:
+            # No season pack yet: nothing can be overdue.
+            return
+
+
+def _run(step: Callable[[Job, Bench], None], bench: Bench, job: Job) -> None:
+    step(job, bench)
