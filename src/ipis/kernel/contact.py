@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ipis.kernel import canonical, fields
+from ipis.kernel.collection import ContactRules
 from ipis.kernel.secret import Secret
 
 
@@ -43,3 +45,18 @@ class Contact:
             feedback_code=None if code is None else Secret(code),
             language=read.text("language", "nb|nn|en"),
         )
+
+
+def contact_faults(contact: Contact, rules: ContactRules) -> tuple[str, ...]:
+    """Judge a contact by the year's rules, the same at the municipality and at SSB: K016 (e-mail), K017 (telephone)."""
+    faults = []
+    if not re.fullmatch(rules.email.pattern, contact.email, re.ASCII):
+        faults.append("K016")
+    if rules.phone.asked and not re.fullmatch(rules.phone.pattern, _digits(contact.phone), re.ASCII):
+        faults.append("K017")
+    return tuple(faults)
+
+
+def _digits(phone: str | None) -> str:
+    """Look through the spaces that people write in telephone numbers."""
+    return re.sub(r"[ \u00a0]", "", phone or "")

@@ -1,0 +1,14 @@
+"""`ipis kommune <verb>`: one module a verb, each adding itself here."""
+
+from __future__ import annotations
+
+import typer
+
+from ipis.kommune import fetch, seal
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The municipality: check, seal, send, fetch and open."
+)
+
+for verb in (seal, fetch):
+    verb.register(app)

@@ -1,0 +1,178 @@
+"""`ipis kommune seal`: from an extract to a sealed forsendelse, inside the secure zone.
+
+Refuses what `check` refuses, and whatever would carry an identity number to anyone but TPF.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ipis.kernel.contact import Contact, contact_faults
+from ipis.kernel.errors import Misuse, Refused
+from ipis.kernel.forsendelse import Facts, Limits, read_container
+from ipis.kernel.forsendelse import pack as pack_forsendelse
+from ipis.kernel.header import Header
+from ipis.kernel.seasonpack import SeasonPack
+from ipis.kommune.keyring import Keyring, Sealed
+from ipis.kommune.pin import draw_feedback_code, read_pin
+from ipis.kommune.sealing import Prepared, prepare
+from ipis.kommune.season import load_season
+
+_HIGHEST_SEQUENCE = 9999
+_PHONE_LENGTH = 20
+_EMAIL_LENGTH = 254
+
+
+class Language(StrEnum):
+    """The language of receipt mails and feedback."""
+
+    NB = "nb"
+    NN = "nn"
+    EN = "en"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the municipality's commands."""
+    app.command("seal")(seal)
+
+
+def seal(
+    extract: Annotated[Path, typer.Argument(help="The XML, or a folder with <record>.csv|parquet.")],
+    pack: Annotated[Path, typer.Option(help="The season pack.")],
+    contact_email: Annotated[str, typer.Option(help="E-mail of the person with professional responsibility.")],
+    out: Annotated[Path, typer.Option(help="The file to write, *.forsendelse.")],
+    contact_phone: Annotated[str | None, typer.Option(help="Telephone, preferably mobile.")] = None,
+    language: Annotated[Language, typer.Option(help="Language of mails and feedback.")] = Language.NB,
+    pin_file: Annotated[Path | None, typer.Option(help="A file with the PIN; without it the program asks.")] = None,
+    keyring: Annotated[Path | None, typer.Option(help="The folder of the keyring.")] = None,
+    sequence: Annotated[
+        int | None, typer.Option(min=1, max=_HIGHEST_SEQUENCE, help="Only to override the keyring's own count.")
+    ] = None,
+    max_part_size: Annotated[int | None, typer.Option(min=1, help="Largest sealed part, in bytes.")] = None,
+    max_file_size: Annotated[int | None, typer.Option(min=1, help="Largest file, in bytes.")] = None,
+    feedback_code: Annotated[
+        bool, typer.Option("--feedback-code", help="Close the feedback with PIN + a code kept in the keyring.")
+    ] = False,
+) -> None:
+    """Check an extract and seal it to TPF and SSB."""
+    season, ring = load_season(pack, keyring)
+    contact = Contact(
+        email=_printable(contact_email, _EMAIL_LENGTH, "--contact-email"),
+        phone=None if contact_phone is None else _printable(contact_phone, _PHONE_LENGTH, "--contact-phone"),
+        pin=read_pin(pin_file, season.collection.pin),
+        feedback_code=draw_feedback_code() if feedback_code else None,
+        language=language.value,
+    )
+    wish = Wish(contact, out, sequence, Limits(max_part_size, max_file_size))
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    _warn_of_contact(contact, season, console)
+    with _progress(console) as progress:
+        reading = progress.add_task("extract", total=None)
+        prepared = prepare(extract, season, lambda done, whole: progress.update(reading, completed=done, total=whole))
+        sealing = progress.add_task("forsendelse", total=None)
+        files, sealed = seal_prepared(
+            prepared, season, ring, wish, lambda done, whole: progress.update(sealing, completed=done, total=whole)
+        )
+    console.print(f"forsendelse {sealed.forsendelse}, sequence {sealed.sequence}")
+    for path in files:
+        typer.echo(str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the caller asks for beside the extract."""
+
+    contact: Contact
+    out: Path
+    sequence: int | None
+    limits: Limits
+
+
+def seal_prepared(
+    prepared: Prepared,
+    season: SeasonPack,
+    ring: Keyring,
+    wish: Wish,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Path], Sealed]:
+    """Pack, seal and sign what has been prepared, and note it in the keyring; gives the files and the entry."""
+    header = prepared.header
+    key = ring.sender_key(season.environment)
+    ring.note_signer(header.kommune, header.bydel, key)
+    with ring.locked():
+        newest = ring.newest(season, header.kommune, header.bydel)
+        facts = Facts(
+            environment=season.environment,
+            forsendelse=secrets.token_hex(16),
+            register=season.register,
+            year=season.year,
+            kommune=header.kommune,
+            bydel=header.bydel,
+            orgnr=header.orgnr,
+            sequence=wish.sequence or _next_sequence(header, newest),
+            replaces=None if newest is None else newest.forsendelse,
+            created_at=datetime.now(UTC),
+            program=f"ipis {version('ipis')}",
+            pack_version=season.version,
+            sender=key.public.fingerprint,
+        )
+        files = pack_forsendelse(
+            facts, prepared.rows, wish.contact, season.recipients, key, wish.out, wish.limits, progress
+        )
+        sealed = _entry(facts, read_container(files[0]).manifest_sha256, wish.contact)
+        ring.add(sealed)
+    return files, sealed
+
+
+def _next_sequence(header: Header, newest: Sealed | None) -> int:
+    """Take the extract's own number or one more than the newest, whichever is greater."""
+    found = max(header.innsending, 1 if newest is None else newest.sequence + 1)
+    if found > _HIGHEST_SEQUENCE:
+        raise Misuse("seal.sequence", most=_HIGHEST_SEQUENCE)
+    return found
+
+
+def _entry(facts: Facts, manifest_sha256: str, contact: Contact) -> Sealed:
+    return Sealed(
+        forsendelse=facts.forsendelse,
+        environment=facts.environment,
+        register=facts.register,
+        year=facts.year,
+        kommune=facts.kommune,
+        bydel=facts.bydel,
+        sequence=facts.sequence,
+        manifest_sha256=manifest_sha256,
+        sealed_at=facts.created_at,
+        feedback_code=contact.feedback_code,
+    )
+
+
+def _warn_of_contact(contact: Contact, season: SeasonPack, console: Console) -> None:
+    """Say what is wrong with the contact: the catalogue lets it pass (K016, K017), and mails then go elsewhere."""
+    for rule in contact_faults(contact, season.collection.contact):
+        text = Refused("seal.contact_email" if rule == "K016" else "seal.contact_phone", rule=rule).render(
+            contact.language
+        )
+        console.print(f"{rule}: {text.found}; {text.do}", style="yellow")
+
+
+def _printable(text: str, longest: int, option: str) -> str:
+    if not 1 <= len(text.strip()) <= longest or not text.isprintable():
+        raise Misuse("seal.option", option=option, most=longest)
+    return text.strip()
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
