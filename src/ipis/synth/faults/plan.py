@@ -1,0 +1,144 @@
+"""Which persons get which fault, what changes in the draw, and every finding that follows – of the delivery as a whole too."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ipis.kernel.layout import Layout
+from ipis.synth.faults import fields, keys, persons, services
+from ipis.synth.faults.plot import Fault, Finding, Plot, Row
+from ipis.synth.people import Place
+from ipis.synth.rows import Draw, Rows
+
+_GROUP = 64
+"""The last person of each such group never has a fault: the next one may take its number."""
+
+_GUESTS, _ENDLESS, _UNDECIDED = 0.10, 0.98, 0.30
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What becomes of the draw: cells by record and field, and planted rows by record."""
+
+    cells: dict[tuple[str, str], dict[int, str | None]] = field(default_factory=dict)
+    planted: dict[str, list[tuple[int, Row]]] = field(default_factory=dict)
+
+    def take(self, plot: Plot) -> None:
+        for row in plot.every():
+            if row.place < 0:
+                self.planted.setdefault(row.record, []).append((plot.serial, row))
+                continue
+            for name in row.changed:
+                self.cells.setdefault((row.record, name), {})[row.place] = row[name]
+
+
+def catalogue(layout: Layout) -> tuple[Fault, ...]:
+    """Give every fault that can be planted in this layout."""
+    return (*keys.faults(), *persons.faults(), *services.faults(), *fields.faults(layout))
+
+
+def plant(draw: Draw, place: Place, share: float, seed: int) -> tuple[Draw, list[Finding]]:
+    """Give this share of the persons a fault each; a lower share gives the same faults to fewer of them."""
+    entries = catalogue(place.collection.layout)
+    changes, findings = _Changes(), []
+    for serial in _chosen(draw.persons, share, place, seed):
+        plot = _open(draw, place, serial, seed)
+        findings += _plant_one(plot, entries)
+        changes.take(plot)
+    changed = _apply(draw, changes)
+    return changed, [*findings, *_of_delivery(changed, place)]
+
+
+def _chosen(count: int, share: float, place: Place, seed: int) -> list[int]:
+    """Choose persons by rank, so that a lower share chooses a part of those of a higher one."""
+    rng = np.random.default_rng([seed, place.collection.year, int(place.kommune), int(place.bydel), 1])
+    ranked = rng.permutation(count)
+    serials = np.arange(count)
+    spared = (serials % _GROUP == _GROUP - 1) & (serials + 1 < count)
+    ranked = ranked[~spared[ranked]]
+    return [int(serial) for serial in ranked[: math.ceil(share * count - 1e-9)]]
+
+
+def _open(draw: Draw, place: Place, serial: int, seed: int) -> Plot:
+    # Not the salted hash: the same words give the same faults on every machine.
+    rng = random.Random(f"{seed} {place.collection.year} {place.kommune} {place.bydel} {serial}")
+    rows = {record: list(_rows_of(record, drawn, serial)) for record, drawn in draw.rows.items()}
+    numbers = draw.rows["person"].columns["brukerNr"]
+    before = numbers[serial - 1].as_py() if serial and serial % _GROUP == 0 else None
+    return Plot(place, serial, rng, before, rows)
+
+
+def _rows_of(record: str, drawn: Rows, serial: int) -> Iterator[Row]:
+    low, high = np.searchsorted(drawn.person, [serial, serial + 1])
+    for place in range(int(low), int(high)):
+        yield Row(record, place, {name: column[place].as_py() for name, column in drawn.columns.items()})
+
+
+def _plant_one(plot: Plot, entries: tuple[Fault, ...]) -> list[Finding]:
+    """Try the entries in a random order weighted by how often each is wanted; the first that fits is planted."""
+    order = sorted(entries, key=lambda entry: plot.rng.random() ** (1 / entry.weight), reverse=True)
+    for entry in order:
+        findings = entry.plant(plot)
+        if findings is not None:
+            return findings
+    raise AssertionError("every person has a field that can be faulty")
+
+
+def _apply(draw: Draw, changes: _Changes) -> Draw:
+    rows = dict(draw.rows)
+    for (record, name), cells in changes.cells.items():
+        known = rows[record].columns.get(name)
+        column = known if known is not None else pa.nulls(len(rows[record]), pa.string())
+        places = sorted(cells)
+        mask = np.zeros(len(column), np.bool_)
+        mask[places] = True
+        put = pa.array([cells[place] for place in places], pa.string())
+        columns = dict(rows[record].columns) | {name: pc.replace_with_mask(column, pa.array(mask), put)}
+        rows[record] = Rows(rows[record].person, columns)
+    for record, planted in changes.planted.items():
+        rows[record] = _with_planted(rows.get(record), planted)
+    return Draw(draw.header, rows)
+
+
+def _with_planted(drawn: Rows | None, planted: list[tuple[int, Row]]) -> Rows:
+    """Put planted rows after their person's own."""
+    base = drawn or Rows(np.zeros(0, np.int64), {})
+    names = dict.fromkeys([*base.columns, *(name for _, row in planted for name in row.values)])
+    person = np.concatenate([base.person, np.array([serial for serial, _ in planted], np.int64)])
+    order = pa.array(np.argsort(person, kind="stable"))
+    columns = {}
+    for name in names:
+        known = base.columns.get(name)
+        first = known if known is not None else pa.nulls(len(base), pa.string())
+        added = pa.array([row[name] for _, row in planted], pa.string())
+        columns[name] = pa.concat_arrays([first, added]).take(order)
+    return Rows(np.sort(person, kind="stable"), columns)
+
+
+def _of_delivery(draw: Draw, place: Place) -> Iterator[Finding]:
+    """Count what rules on the whole delivery look at; few persons are enough to tip a share."""
+    home = draw.rows["person"].columns["bostedKommuneNr"]
+    known = home.filter(pc.is_in(home, pa.array(place.collection.code_values("kommuner"))))
+    if _share(pc.not_equal(known, place.kommune)) > _GUESTS:
+        yield Finding("K032", "person", "", "", "bostedKommuneNr")
+    services = draw.rows["tjeneste"].columns
+    ends = services["sluttDato"]
+    dated = ends.filter(pc.fill_null(pc.not_equal(ends, fields.NO_DATE), fill_value=True))
+    if _share(pc.is_null(dated)) > _ENDLESS:
+        yield Finding("K104", "tjeneste", "", "", "sluttDato")
+    longest = place.collection.layout.records["tjeneste"].fields["vedtakId"].length
+    decisions = services["vedtakId"]
+    usable = decisions.filter(pc.fill_null(pc.less_equal(pc.utf8_length(decisions), longest), fill_value=True))
+    if _share(pc.is_null(usable)) > _UNDECIDED:
+        yield Finding("K105", "tjeneste", "", "", "vedtakId")
+
+
+def _share(hits: pa.Array) -> float:
+    return (pc.sum(hits).as_py() or 0) / len(hits) if len(hits) else 0.0

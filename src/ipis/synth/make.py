@@ -1,0 +1,49 @@
+"""An extract and the list of its faults as two files: what `ipis synth` does."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipis.synth.document import write
+from ipis.synth.draw import draw
+from ipis.synth.faults.plan import plant
+from ipis.synth.faults.plot import Finding
+from ipis.synth.people import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: number of persons (None: by inhabitants), share of them with a fault, submission number, seed."""
+
+    persons: int | None = None
+    faults: float = 0.0
+    innsending: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written."""
+
+    extract: Path
+    faults: Path
+    persons: int
+    findings: int
+
+
+def make(place: Place, wish: Wish, out: Path) -> Made:
+    """Draw an extract, plant the faults, and write both files into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = draw(place, persons=wish.persons, innsending=wish.innsending, seed=wish.seed)
+    planted, findings = plant(drawn, place, wish.faults, wish.seed)
+    collection = place.collection
+    extract = out / f"{place.kommune}{place.bydel}_{collection.register}_uttrekk_{collection.year}.xml"
+    write(planted, collection.layout, extract)
+    listed = out / "faults.csv"
+    with listed.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(Finding._fields)
+        rows.writerows(sorted(findings))
+    return Made(extract, listed, drawn.persons, len(findings))
