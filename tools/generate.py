@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
+        sys.path.insert(0, str(ROOT))
         json.dump(runpy.run_path(str(arguments.one))["generate"](), sys.stdout)
         return 0
     produced = _produce()
