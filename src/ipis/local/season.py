@@ -11,7 +11,6 @@ from ipis.kernel.calendar import OSLO, next_working_day
 from ipis.kernel.collection import DefinitionFolder, load
 from ipis.kernel.demo import demo_address, demo_orgnr, demo_pin
 from ipis.kernel.environment import Environment
-from ipis.kernel.seasonpack import body_of
 from ipis.kernel.signature import SigningKey
 from ipis.lib.storage import write_durably
 from ipis.local.mailbox import Mailbox
@@ -202,7 +201,7 @@ def _publish_pack(season: Season, definitions: Path | None) -> None:
     season.parties["ssb"].run(
         "pack", "--year", year, *keys, *where, "--root", root.public.openssh, "--out", str(unsigned)
     )
-    write_durably(signature, root.sign(body_of(unsigned), "ipis-keys@v1"))
+    write_durably(signature, root.sign(unsigned.read_bytes(), "ipis-keys@v1"))
     season.parties["ssb"].run("pack", "--attach", str(signature), str(unsigned), "--out", str(season.pack))
 
 
