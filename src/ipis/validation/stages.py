@@ -202,7 +202,7 @@ def _events(derived: Derived, site: Site, parts: tuple[tuple[str, str, int, str,
     source = site.relations[declaration.owner]
     taking = _taking_part(derived, site)
     return " UNION ALL ".join(
-        f"SELECT {ROW}._row, {named}, {at} AS at, {order} AS ord, {weight} AS weight, {own} AS own "
+        f"SELECT {ROW}._row, {named}, {at} AS ev_at, {order} AS ev_order, {weight} AS ev_weight, {own} AS ev_own "
         f"FROM {source} {ROW} WHERE {taking} AND {condition}"
         for condition, at, order, weight, own in parts
     )
@@ -211,8 +211,8 @@ def _events(derived: Derived, site: Site, parts: tuple[tuple[str, str, int, str,
 def _running(derived: Derived, events: str) -> str:
     keys = ", ".join(f"k{place}" for place in range(len(derived.declaration.names("by"))))
     # Rows of the same day and order are peers and counted together: the default frame reaches to the last of them.
-    total = f"SUM(weight) OVER (PARTITION BY {keys} ORDER BY at, ord)"
-    return f"SELECT _row, n FROM (SELECT _row, own, {total} AS n FROM ({events})) WHERE own"
+    total = f"SUM(ev_weight) OVER (PARTITION BY {keys} ORDER BY ev_at, ev_order)"
+    return f"SELECT _row, n FROM (SELECT _row, ev_own, {total} AS n FROM ({events})) WHERE ev_own"
 
 
 def _concurrent_sum(derived: Derived, site: Site) -> Piece:
