@@ -1,0 +1,158 @@
+"""Writes, per collection year, the page of the record layout and the XML schema; and what changes from year to year."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+
+from ipis.kernel.collection import Collection, packaged, packaged_years
+from ipis.kernel.layout import Field, Kind, RecordType
+from ipis.kernel.xsd import schema
+
+REGISTER = "iplos"
+FOLDER = "docs/generated"
+
+FORMS = """## The three forms
+
+**XML**, one file: UTF-8 (a byte-order mark may stand first), XML 1.0 without DOCTYPE, values in attributes,
+`Uttrekk > Person > (the other records)*`, and `Slutt` last. Before `<Uttrekk` stands at most 64 KiB. A value has at
+most 1,000 characters, a record at most 100 attributes. Nested records take `brukerNr` from their person; one that
+states another is refused. The schema beside this page checks the structure only.
+
+**CSV**, one folder: `<record>.csv` for each record type below (capitals do not matter), `uttrekk.csv` and `slutt.csv`
+with one row each. `;` between the columns, a heading with the field names in any order, one line per row, UTF-8 or
+Windows-1252 (found out and said; one encoding in all files), `"` around a value that holds `;`. A column that is not
+used may be left out.
+
+**Parquet**, one folder: `<record>.parquet` likewise; columns of text, or whole numbers, decimals and days as such.
+
+An empty value is an absent one. The same content gives the same tables and findings in each form; a flat file can
+besides show rows whose person does not exist. In flat files a row belongs to the first person with its `brukerNr`.
+Dates are `yyyy-mm-dd` from 1900 to 2099; decimals have a point; a service code may lack its leading zero."""
+
+
+def generate() -> dict[str, str]:
+    """Give the pages and schemas of all years in the package."""
+    years = [packaged(REGISTER, year) for year in packaged_years(REGISTER)]
+    made = {f"{FOLDER}/layout-{each.register}-{each.year}.md": _page(each) for each in years}
+    made |= {f"{FOLDER}/{each.register}-{each.year}.xsd": schema(each.layout) for each in years}
+    made[f"{FOLDER}/layout-{REGISTER}-changes.md"] = _changes(years)
+    return made
+
+
+def _page(year: Collection) -> str:
+    lines = [f"# Record layout {year.register.upper()} {year.year}", ""]
+    lines += [f"“IPIS uttrekk {year.layout.format}”: one file is one municipality, district and year.", "", FORMS, ""]
+    for record in (year.layout.header, *year.layout.records.values(), year.layout.trailer):
+        lines += _record(record)
+    lines += ["## Faults that only the layout names", "", "| rule | level | effect | message |", "|---|---|---|---|"]
+    lines += [f"| {r.id} | {r.level} | {r.effect} | {r.message['nb']} |" for r in year.layout.rules.values()]
+    lines += ["", "## Code lists", ""]
+    used = {field.codes for _, field in year.layout.every_field() if isinstance(field.codes, str)}
+    for name in sorted(used):
+        lines += _code_list(name, year.codes[name])
+    lines += ["Municipalities, districts and inhabitants: Statistics Norway’s open data."]
+    return "\n".join(lines) + "\n"
+
+
+def _record(record: RecordType) -> list[str]:
+    heading = {"record": "", "header": " (header)", "trailer": " (trailer)"}[record.kind]
+    lines = [f"## {record.element}{heading}: {record.label['nb']}", ""]
+    if record.key_fields:
+        lines += [f"File name `{record.name}`, key {', '.join(f'`{name}`' for name in record.key_fields)}.", ""]
+    lines += ["| field | | type | required | values | rules |", "|---|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(_cells(field))} |" for field in record.fields.values()]
+    return [*lines, ""]
+
+
+def _cells(field: Field) -> Iterator[str]:
+    yield f"`{field.name}`"
+    yield field.label["nb"] + (" *(identity part only)*" if field.identity else "")
+    yield _type(field)
+    yield "yes" if field.required else ""
+    yield _values(field)
+    yield ", ".join(f"{kind} {rule}" for kind, rule in field.rules.items())
+
+
+def _type(field: Field) -> str:
+    size = f"{field.length},{field.scale}" if field.kind is Kind.DEC else str(field.length)
+    return f"{field.kind} {size}"
+
+
+def _values(field: Field) -> str:
+    said = []
+    if isinstance(field.codes, tuple):
+        said.append(", ".join(field.codes) or "none in this year")
+    elif field.codes is not None:
+        said.append(f"list [{field.codes}](#{field.codes})")
+    if field.pattern is not None:
+        said.append("`" + field.pattern.replace("|", "\\|") + "`" + (", modulus 11" if field.check else ""))
+    if field.minimum is not None:
+        said.append(f"{field.minimum}–{'' if field.maximum is None else field.maximum}")
+    if field.counts is not None:
+        said.append(f"number of {field.counts} records")
+    return "; ".join(said)
+
+
+def _code_list(name: str, table: pa.Table) -> list[str]:
+    if table.num_rows > 60:
+        return [f"### {name}", "", f"{table.num_rows} values, see `codes/{name}.csv` in the definitions.", ""]
+    columns = [column for column in table.column_names if column not in {"label_nn", "label_en"}]
+    lines = [f"### {name}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    rows = (
+        ["" if value is None else str(value) for value in row.values()] for row in table.select(columns).to_pylist()
+    )
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def _changes(years: list[Collection]) -> str:
+    lines = ["# What changes from year to year", ""]
+    for before, after in pairwise(years):
+        lines += [f"## {before.year} → {after.year}", ""]
+        lines += _value_changes(before, after) + _field_changes(before, after)
+        for name in sorted(name for name in after.codes if not name.endswith("_valid")):
+            lines += _list_changes(name, before.codes.get(name), after.codes[name])
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _value_changes(before: Collection, after: Collection) -> list[str]:
+    old, new = (dict(_flat(tomllib.loads(each.folder["collection.toml"].decode()))) for each in (before, after))
+    return [f"* `{key}`: {old.get(key, 'none')} → {value}" for key, value in new.items() if old.get(key) != value]
+
+
+def _flat(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _field_changes(before: Collection, after: Collection) -> list[str]:
+    old = {(record.name, field.name): field for record, field in before.layout.every_field()}
+    new = {(record.name, field.name): field for record, field in after.layout.every_field()}
+    lines = [f"* `{'.'.join(place)}`: new field" for place in new.keys() - old.keys()]
+    lines += [f"* `{'.'.join(place)}`: field dropped" for place in old.keys() - new.keys()]
+    lines += [f"* `{'.'.join(place)}`: changed" for place in new.keys() & old.keys() if old[place] != new[place]]
+    return sorted(lines) or ["* fields: none changed"]
+
+
+def _list_changes(name: str, old: pa.Table | None, new: pa.Table) -> list[str]:
+    if old is None:
+        return [f"* list `{name}`: new"]
+    if "code" not in new.column_names or old.equals(new) or "kommune" in new.column_names:
+        return []
+    if "successor" in new.column_names:
+        return [f"* list `{name}`: {new.num_rows} municipalities get another number on 1 January after the year"]
+    was, now = ({row["code"]: row for row in table.to_pylist()} for table in (old, new))
+    lines = [f"* list `{name}`: {code} {now[code].get('label_nb', '')} comes in" for code in sorted(now.keys() - was)]
+    lines += [f"* list `{name}`: {code} {was[code].get('label_nb', '')} goes out" for code in sorted(was.keys() - now)]
+    for code in sorted(now.keys() & was):
+        changed = [(key, was[code].get(key), value) for key, value in now[code].items() if was[code].get(key) != value]
+        lines += [f"* list `{name}`: {code} `{key}` {old_value} → {value}" for key, old_value, value in changed]
+    return lines
