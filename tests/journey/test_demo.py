@@ -1,0 +1,22 @@
+"""The demo is the journey: one municipality through all four parties and back, over sockets, each step proved."""
+
+import json
+
+from tests.journey.conftest import ipis
+
+
+def test_a_season_of_the_newest_year_holds_at_every_step(tmp_path):
+    """Half the faults corrected, the second feedback says fixed, open and new exactly."""
+    ran = ipis("demo", "--persons", 300, "--keep", tmp_path / "demo", "--json")
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    assert told["ok"], told
+    assert [step["name"] for step in told["steps"]][-1] == "second feedback"
+    assert len(told["steps"]) == 16
+
+
+def test_a_year_that_nobody_has_shipped_needs_no_code(tmp_path, next_year):
+    """2017 copied to 2099 with its dates moved on: the same journey."""
+    ran = ipis("demo", "--year", 2099, "--definitions", next_year, "--persons", 200, "--keep", tmp_path / "d", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["ok"]
