@@ -29,6 +29,7 @@ from ipis.ssb.feedback.texts import load_texts
 from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.packs import pack_of
 from ipis.ssb.register import enrolment, kvittering
+from ipis.ssb.register.deliveries import FEEDBACK
 from ipis.ssb.register.models import Delivery, Job
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     from ipis.ssb.settings import SsbSettings
     from ipis.ssb.tables.compute import ControlTable
 
-FEEDBACK = "feedback"
-"""The kind of job that makes a tilbakemelding; its subject is the forsendelse, or `<forsendelse>:<revision>`."""
 _GARBAGE_AFTER_SECONDS = 24 * 3600
 
 
@@ -53,7 +52,7 @@ class Maker:
     keys: FeedbackKeys
 
     def make(self, job: Job) -> None:
-        """Make the tilbakemelding that the job asks for; one that was made already is left as it is."""
+        """Make the tilbakemelding of a job whose subject is the forsendelse, or `<forsendelse>:<revision>`, once."""
         forsendelse, _, asked = job.subject.partition(":")
         delivery, revision = Delivery.objects.get(forsendelse=forsendelse), int(asked or 1)
         if Tilbakemelding.objects.filter(delivery=delivery, revision=revision).exists():
@@ -79,6 +78,18 @@ class Maker:
         tables = judge.control_tables(delivery, judged, pack)
         files = render_files(_contents(one, pack, language, feilliste, tables))
         self._commit(job, one, close_zip(files, password))
+
+    def revalidate(self, job: Job) -> None:
+        """Judge a delivery by the rules in place now; queue new feedback only where the verdict is another."""
+        delivery = Delivery.objects.get(forsendelse=job.subject)
+        newest = Tilbakemelding.objects.filter(delivery=delivery).order_by("-revision").first()
+        pack = pack_of(self.settings, delivery.register, delivery.year)
+        judged = Judge(self.settings).judge(delivery, pack, LANGUAGES[0])
+        with transaction.atomic():
+            # Without a first tilbakemelding there is nothing to renew: its own job will judge by the rules in place.
+            if newest is not None and newest.verdicts_sha256 != judged.verdicts_sha256:
+                Job.queue(FEEDBACK, f"{delivery.forsendelse}:{newest.revision + 1}")
+            job.finish()
 
     def _password(self, delivery: Delivery, contact: Contact | None) -> Secret:
         """Give the PIN of the generation that R1 names, else the parcel's own, and the feedback code after it.

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ipis.ssb.feedback import make, portal
+from ipis.ssb.register.deliveries import FEEDBACK, REVALIDATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,10 @@ _SWEEP_EVERY = timedelta(minutes=10)
 
 def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job], None]]:
     """Give the step of each kind of job."""
+    maker = make.Maker(settings, keys)
     return {
-        make.FEEDBACK: make.Maker(settings, keys).make,
+        FEEDBACK: maker.make,
+        REVALIDATE: maker.revalidate,
         portal.PUSH: partial(portal.push, settings=settings, key=keys.push),
     }
 
