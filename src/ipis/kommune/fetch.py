@@ -16,11 +16,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from ipis.kernel.errors import FeedbackRefused, IpisError, Misuse, ParcelRefused, TryLater
+from ipis.kernel.errors import FeedbackRefused, Misuse, ParcelRefused, TryLater
 from ipis.kernel.push import names_of
 from ipis.kernel.receipt import Kind, SignedReceipt
 from ipis.kernel.seasonpack import SeasonPack
+from ipis.kernel.secret import Secret
 from ipis.kommune.portal import Listed, Portal
+from ipis.kommune.settings import KommuneSettings
 from ipis.lib.storage import flush_folder, measure, write_durably
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def fetch(
     ] = 0,
 ) -> None:
     """Fetch the feedback that SSB has put up, with its receipt R4, and verify both."""
-    season = SeasonPack.load(pack)
+    season = SeasonPack.load(pack, trusted_root=KommuneSettings.load().trusted_root)
     password = _password(password_file)
     with Portal(url, season.environment) as portal:
         done = Errand(portal, season, out, user, password).run(wait)
@@ -74,7 +76,7 @@ class Errand:
     season: SeasonPack
     out: Path
     user: str
-    password: str
+    password: Secret
 
     def run(self, wait: float) -> Done:
         """Fetch all that is missing; with `wait`, until something came that nobody had confirmed before.
@@ -86,17 +88,17 @@ class Errand:
         while True:
             try:
                 if not logged_in:
-                    self.portal.log_in(self.user, self.password)
+                    self.portal.log_in(self.user, self.password.reveal())
                     logged_in = True
                 new = self._round(self.portal.files(), done)
                 if new or (wait == 0 and (done.fetched or done.standing)):
                     return done
-                trouble: IpisError = TryLater("fetch.nothing")
+                trouble = TryLater("fetch.nothing")
             except TryLater as error:
                 trouble, logged_in = error, logged_in and error.code != "fetch.session"
             left = give_up_at - time.monotonic()
             if left <= 0:
-                if done.fetched:
+                if done.fetched and trouble.code == "fetch.nothing":
                     return done
                 raise trouble
             Event().wait(min(pause, left))
@@ -184,10 +186,10 @@ def _download(portal: Portal, one: Listed, part: Path) -> None:
         portal.download(one, part, lambda have: progress.update(task, completed=have))
 
 
-def _password(path: Path | None) -> str:
+def _password(path: Path | None) -> Secret:
     if path is None:
-        return str(typer.prompt("Passord", hide_input=True, err=True))
+        return Secret(str(typer.prompt("Passord", hide_input=True, err=True)))
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        return Secret(path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r"))
     except (OSError, UnicodeDecodeError):
         raise Misuse("fetch.password_file", file=path.name) from None

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from ipis.kernel.errors import FeedbackRefused, IpisError, LoginRefused, Misuse, TryLater
+from ipis.kernel.errors import FeedbackRefused, LoginRefused, Misuse, TryLater
 from ipis.kernel.fields import HEX32, HEX64, Reader
 from ipis.kernel.push import ZIP_NAME
 
@@ -108,7 +108,7 @@ class Portal:
             have = have if resumed else 0
             with part.open("ab" if resumed else "wb") as file:
                 part.chmod(0o600)
-                for chunk in answer.iter_bytes(_CHUNK):
+                for chunk in answer.iter_raw():
                     have += len(chunk)
                     if have > one.size:
                         raise FeedbackRefused("fetch.too_much", name=one.name)
