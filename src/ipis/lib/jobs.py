@@ -66,6 +66,12 @@ class Job(models.Model):
         return cls.objects.get_or_create(kind=kind, subject=subject)[0]
 
     @classmethod
+    def again(cls, kind: str, subject: str) -> None:
+        """Queue, within the caller's transaction, work that may have been done before."""
+        afresh = {"state": JobState.QUEUED, "claimed_by": "", "next_try_at": None, "attempt": 0, "problem": ""}
+        cls.objects.update_or_create(kind=kind, subject=subject, defaults=afresh)
+
+    @classmethod
     def claim(cls, kinds: list[str], worker: str) -> Self | None:
         """Take the oldest job that is due, or None; two workers never take the same."""
         now = datetime.now(UTC)
@@ -128,7 +134,7 @@ J = TypeVar("J", bound=Job)
 
 @dataclass
 class Worker(Generic[J]):
-    """Runs jobs of a table: a kind's step is called with the job and calls `job.finish()` in its transaction."""
+    """Runs jobs of a table: a kind's step gets the job and calls `job.finish()` in its transaction."""
 
     jobs: type[J]
     steps: Mapping[str, Callable[[J], None]]

@@ -261,15 +261,6 @@ class Job(jobs.Job):
 
         abstract = False
 
-    @classmethod
-    def again(cls, kind: str, subject: str) -> None:
-        """Queue a step that may have run before, within the caller's transaction."""
-        cls.objects.update_or_create(
-            kind=kind,
-            subject=subject,
-            defaults={"state": jobs.JobState.QUEUED, "claimed_by": "", "next_try_at": None, "attempt": 0},
-        )
-
 
 class Audit(audit.AuditEvent):
     """TPF's audit chain, whose head stands in its receipts."""

@@ -20,15 +20,6 @@ class Job(jobs.Job):
     class Meta(jobs.Job.Meta):
         abstract = False
 
-    @classmethod
-    def again(cls, kind: str, subject: str) -> None:
-        """Queue work that may have been done before, within the caller's transaction."""
-        cls.objects.update_or_create(
-            kind=kind,
-            subject=subject,
-            defaults={"state": jobs.JobState.QUEUED, "claimed_by": "", "next_try_at": None, "attempt": 0, "problem": ""},
-        )
-
 
 class AuditEvent(audit.AuditEvent):
     """SSB's chain of events; its head stands in every receipt."""
