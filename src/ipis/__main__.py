@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ipis.kernel.errors import LANGUAGES, IpisError, OurFault
+from ipis.kernel.errors import LANGUAGES, IpisError, Misuse, OurFault
 
 ROOMS = {
     "kommune": ("ipis.kommune.cli", "the municipality: check, seal, send, fetch and open"),
@@ -40,9 +40,9 @@ def run(arguments: list[str]) -> int:
     if room not in ROOMS:
         sys.stderr.write(f"error: no such room: {room!r}\nhint: one of {', '.join(ROOMS)}\n")
         return USAGE
-    app: typer.Typer = importlib.import_module(ROOMS[room][0]).app
     verb = arguments if room in _LOCAL else arguments[1:]
     try:
+        app: typer.Typer = importlib.import_module(ROOMS[room][0]).app
         result = app(args=verb, prog_name="ipis" if room in _LOCAL else f"ipis {room}", standalone_mode=False)
     except IpisError as error:
         return tell(error, as_json="--json" in arguments)
@@ -54,8 +54,16 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:  # noqa: BLE001 - the last line of defence: an unforeseen text may hold a person's value
-        return tell(OurFault("program.failed", kind=type(error).__name__, where=_where(error)), "--json" in arguments)
+        return tell(_unforeseen(error, room), "--json" in arguments)
     return result if isinstance(result, int) else 0
+
+
+def _unforeseen(error: Exception, room: str) -> IpisError:
+    """Say that the room's packages are not installed, or name the kind and place of what went wrong, never its text."""
+    name = (error.name or "ipis") if isinstance(error, ModuleNotFoundError) else "ipis"
+    if name.partition(".")[0] == "ipis":
+        return OurFault("program.failed", kind=type(error).__name__, where=_where(error))
+    return Misuse("program.not_installed", room=room, extra="local" if room in _LOCAL else room, module=name)
 
 
 def tell(error: IpisError, as_json: bool) -> int:
@@ -65,6 +73,14 @@ def tell(error: IpisError, as_json: bool) -> int:
         sys.stderr.write(json.dumps(error.as_dict(language), ensure_ascii=False) + "\n")
         return error.exit_code
     text, names = error.render(language), _HEADINGS[language]
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found), style="bold"))
+    console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))
+    console.print(Text(f"{names[2]}: {_sentence(text.do)}") + Text(f"  [{error.code}]", style="dim"))
+    return error.exit_code
+
+
+_HEADINGS[language]
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found), style="bold"))
     console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))

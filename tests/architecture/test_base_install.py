@@ -48,9 +48,17 @@ def test_the_base_install_cannot_import(name, base, tmp_path):
     assert "ModuleNotFoundError" in answer.stderr
 
 
-def test_another_room_says_what_it_lacks_and_shows_no_trace(base, tmp_path):
-    answer = run(base / "ipis", "tpf", "--help", cwd=tmp_path)
-    assert answer.returncode != 0
+SETTINGS = 'environment = "test"\ndata = "d"\npublic_url = "http://127.0.0.1:1"\nssb_url = "http://127.0.0.1:1"\n'
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"), [(["demo"], "local"), (["tpf", "init", "--settings", "settings.toml"], "tpf")]
+)
+def test_another_room_says_how_to_install_it(command, extra, base, tmp_path):
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    answer = run(base / "ipis", *command, cwd=tmp_path)
+    assert answer.returncode == 64, answer.stderr
+    assert f"ipis[{extra}]" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
