@@ -1,4 +1,4 @@
-"""The drawn extract as an XML file: column by column to text, then the rows put in their order, with the layout's names."""
+"""The drawn extract as an XML file: column by column to text, then the rows in their order; names by the layout."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ def _persons(draw: Draw, layout: Layout, first: int, last: int) -> memoryview:
 def _lines(rows: Rows, record: RecordType, ending: str) -> pa.Array:
     """Join each row's attributes to one element; an absent value leaves no attribute."""
     parts = [pa.array([f"<{record.element}"] * len(rows))]
-    for name in record.fields:
-        if name in rows.columns:
-            parts.append(pc.binary_join_element_wise(f' {name}="', rows.columns[name], '"', ""))
+    given = [name for name in record.fields if name in rows.columns]
+    parts += [pc.binary_join_element_wise(f' {name}="', rows.columns[name], '"', "") for name in given]
     parts.append(pa.array([ending] * len(rows)))
     return pc.binary_join_element_wise(*parts, "", null_handling="skip")
 

@@ -1,4 +1,4 @@
-"""What is recorded of health and need: diagnoses, scores of the assessment, participation, and the person's own fields."""
+"""What is recorded of health and need: diagnoses, scores, participation, and the person's own fields."""
 
 from __future__ import annotations
 
@@ -134,12 +134,12 @@ def person_rows(rng: np.random.Generator, place: Place, people: People, died: In
 
 def _districts(rng: np.random.Generator, place: Place, count: int) -> pa.Array:
     districts = districts_of(place.collection, place.kommune)
-    codes = [str(row["code"]) for row in districts]
+    codes = list(districts)
     if place.bydel in codes:
         return pa.array([place.bydel] * count)
     if not codes:
         return pa.array([place.collection.no_bydel] * count)
-    weights = np.array([row["population"] for row in districts], np.float64)
+    weights = np.array(list(districts.values()), np.float64)
     return choices(codes, pick(rng, np.tile(weights, (count, 1))))
 
 

@@ -15,7 +15,7 @@ from ipis.synth.people import Place
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for: number of persons (None: by inhabitants), share of them with a fault, submission number, seed."""
+    """What is asked for: persons (None: by inhabitants), share of them with a fault, submission number, seed."""
 
     persons: int | None = None
     faults: float = 0.0

@@ -1,4 +1,4 @@
-"""Who is drawn: persons per age group from the inhabitants of the municipality, with sex, birth date, need and profile."""
+"""Who is drawn: persons per age group from the municipality's inhabitants, with sex, birth date, need, profile."""
 
 from __future__ import annotations
 
@@ -91,28 +91,28 @@ def _inhabitants(place: Place) -> Ints:
     if not found:
         raise Misuse("synth.kommune", kommune=place.kommune, year=place.collection.year)
     counts = np.array([found[0][name] for name in rates()["age_groups"]], np.float64)
-    districts = {row["code"]: row["population"] for row in districts_of(place.collection, place.kommune)}
+    districts = districts_of(place.collection, place.kommune)
     if place.bydel in districts:
         counts *= districts[place.bydel] / sum(districts.values())
-    return np.rint(counts).astype(np.int64)
+    rounded: Ints = np.rint(counts).astype(np.int64)
+    return rounded
 
 
-def districts_of(collection: Collection, kommune: str) -> list[dict[str, object]]:
-    """List a city's districts; most municipalities have none."""
-    if "bydeler" not in collection.codes:
-        return []
+def districts_of(collection: Collection, kommune: str) -> dict[str, int]:
+    """Give the inhabitants of a city's districts; most municipalities have none."""
     table = collection.codes["bydeler"]
-    rows: list[dict[str, object]] = table.filter(pc.equal(table["kommune"], kommune)).to_pylist()
-    return rows
+    rows = table.filter(pc.equal(table["kommune"], kommune)).to_pylist()
+    return {row["code"]: row["population"] for row in rows}
 
 
 def _per_group(inhabitants: Ints, persons: int | None) -> Ints:
     expected = inhabitants * by_group("use")
     if persons is None:
-        return np.rint(expected).astype(np.int64)
+        rounded: Ints = np.rint(expected).astype(np.int64)
+        return rounded
     # Largest remainders: the parts add up to exactly the persons asked for.
     exact = expected / expected.sum() * persons
-    counts = np.floor(exact).astype(np.int64)
+    counts: Ints = np.floor(exact).astype(np.int64)
     most = np.argsort(counts - exact, kind="stable")[: persons - int(counts.sum())]
     counts[most] += 1
     return counts
@@ -124,7 +124,8 @@ def _ages(rng: np.random.Generator, group: Ints, year: int) -> Ints:
     # The oldest groups thin out towards their end.
     spread = np.where(group >= 4, spread**2, spread)
     age = first + np.floor(spread * (last - first + 1)).astype(np.int64)
-    return np.maximum(age, year - _LAST_NUMBERED_YEAR)
+    drawn: Ints = np.maximum(age, year - _LAST_NUMBERED_YEAR)
+    return drawn
 
 
 def has_participation(rng: np.random.Generator, people: People) -> Bits:

@@ -134,7 +134,8 @@ def _minutes_a_week(rng: np.random.Generator, people: People, services: Services
     drawn = np.where(timed, np.minimum(drawn, settings[:, 3]), 0.0)
     total = np.bincount(services.person, weights=drawn, minlength=len(people))
     drawn *= np.minimum(1.0, hours["total_cap"] / np.maximum(total, 1.0))[services.person]
-    return np.maximum(np.floor(drawn * 12).astype(np.int64) * 5, 5)
+    minutes: Ints = np.maximum(np.floor(drawn * 12).astype(np.int64) * 5, 5)
+    return minutes
 
 
 def _units(
@@ -187,7 +188,8 @@ def draw_decisions(rng: np.random.Generator, place: Place, people: People, servi
 def _without_decision(rng: np.random.Generator, count: int) -> Bits:
     # By place and not by chance: in a file of any size the share stays well below what a rule would ask about.
     every = int(1 / share("without_decision"))
-    return np.arange(count) % every == int(rng.integers(1, every))
+    without: Bits = np.arange(count) % every == int(rng.integers(1, every))
+    return without
 
 
 def _other_applications(rng: np.random.Generator, people: People) -> tuple[Ints, Ints]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ipis.kernel.layout import Field, Kind, Layout
-from ipis.synth.faults.plot import Fault, Finding, Plot, Row
+from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 
 # Keys and identity have entries of their own: what hangs on them has consequences.
 _NOT_HERE = {"brukerNr", "vedtakId", "tjenesteId", "diagNr"}
-NO_DATE = "2015-02-30"
 _FAMILY_WEIGHT = 0.1
 _WEIGHTS = {"K059": 0.5, "K061": 0.5, "K078": 2.0, "K092": 1.0}
 

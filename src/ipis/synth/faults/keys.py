@@ -41,15 +41,22 @@ def _no_such_day(plot: Plot) -> list[Finding]:
     return _number(plot, f"00{(plot.person['fid'] or '')[2:]}", "K023")
 
 
+def _keeps_its_age(plot: Plot) -> bool:
+    """Tell whether the date alone still gives the year of birth: the latest century that fits."""
+    digits = plot.person["fid"] or ""
+    born = (2000 if digits[6] >= "5" else 1900) + int(digits[4:6])
+    return plot.person["typeID"] == _PLAIN and plot.collection.year - born < 100
+
+
 def _birth_date_only(plot: Plot) -> list[Finding] | None:
-    if plot.person["typeID"] != _PLAIN:
+    if not _keeps_its_age(plot):
         return None
     plot.person.put("typeID", "9")
     return _number(plot, (plot.person["fid"] or "")[:6], "K024", "typeID")
 
 
 def _placeholder_ending(plot: Plot) -> list[Finding] | None:
-    if plot.person["typeID"] != _PLAIN:
+    if not _keeps_its_age(plot):
         return None
     date_part = (plot.person["fid"] or "")[:6]
     plot.person.put("typeID", "9")
@@ -71,7 +78,8 @@ def _too_old(plot: Plot) -> list[Finding] | None:
     if plot.person["typeID"] != _PLAIN or plot.serial >= _SERIALS:
         return None
     plot.person.put("fid", identities.number_born_in(born, plot.serial))
-    return [plot.finding("K034", plot.person, "")]
+    too_old_to_care = [plot.finding("K039", plot.person, "omsorgBarn")] if plot.person["omsorgBarn"] == "1" else []
+    return [plot.finding("K034", plot.person, ""), *too_old_to_care]
 
 
 # So many numbers does one year of birth have for those who are too old.

@@ -22,7 +22,7 @@ def _lives_elsewhere(plot: Plot) -> list[Finding] | None:
 
 
 def _no_such_district(plot: Plot) -> list[Finding]:
-    known = {row["code"] for row in districts_of(plot.collection, plot.where.kommune)}
+    known = districts_of(plot.collection, plot.where.kommune)
     plot.person.put("bostedBydel", next(code for code in ("88", "77", "66") if code not in known))
     return [plot.finding("K033", plot.person, "bostedBydel")]
 

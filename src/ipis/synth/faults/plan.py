@@ -1,4 +1,4 @@
-"""Which persons get which fault, what changes in the draw, and every finding that follows – of the delivery as a whole too."""
+"""Which persons get which fault, what changes in the draw, and every finding that follows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ipis.kernel.layout import Layout
 from ipis.synth.faults import fields, keys, persons, services
-from ipis.synth.faults.plot import Fault, Finding, Plot, Row
+from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 from ipis.synth.people import Place
 from ipis.synth.rows import Draw, Rows
 
@@ -130,7 +130,7 @@ def _of_delivery(draw: Draw, place: Place) -> Iterator[Finding]:
         yield Finding("K032", "person", "", "", "bostedKommuneNr")
     services = draw.rows["tjeneste"].columns
     ends = services["sluttDato"]
-    dated = ends.filter(pc.fill_null(pc.not_equal(ends, fields.NO_DATE), fill_value=True))
+    dated = ends.filter(pc.fill_null(pc.not_equal(ends, NO_DATE), fill_value=True))
     if _share(pc.is_null(dated)) > _ENDLESS:
         yield Finding("K104", "tjeneste", "", "", "sluttDato")
     longest = place.collection.layout.records["tjeneste"].fields["vedtakId"].length

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from ipis.kernel.collection import Collection
 from ipis.synth.people import Place
 
+NO_DATE = "2015-02-30"
+
 
 class Finding(NamedTuple):
     """A row of faults.csv."""
@@ -92,10 +94,13 @@ class Plot:
 
     def finding(self, rule: str, row: Row, name: str) -> Finding:
         """Write down what will be found on a row, by the key that it has now."""
-        id_field = self.collection.layout.records[row.record].id_field
-        return Finding(
-            rule, row.record, self.person["brukerNr"] or "", (row[id_field] if id_field else None) or "", name
-        )
+        return Finding(rule, row.record, self.person["brukerNr"] or "", self._id(row), name)
+
+    def _id(self, row: Row) -> str:
+        record = self.collection.layout.records[row.record]
+        value = row[record.id_field] if record.id_field else None
+        # An assessment is known by its date; one that is no date is as good as none.
+        return "" if value is None or (value == NO_DATE and record.id_field == "dato") else value
 
 
 Plant = Callable[[Plot], list[Finding] | None]
