@@ -72,7 +72,15 @@ def tell(error: IpisError, as_json: bool) -> int:
     if as_json:
         sys.stderr.write(json.dumps(error.as_dict(language), ensure_ascii=False) + "\n")
         return error.exit_code
-    text, names = error.render(language), def user_language() -> str:
+    text, names = error.render(language), _HEADINGS[language]
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found), style="bold"))
+    console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))
+    console.print(Text(f"{names[2]}: {_sentence(text.do)}") + Text(f"  [{error.code}]", style="dim"))
+    return error.exit_code
+
+
+def user_language() -> str:
     """Choose nb, nn or en by IPIS_LANGUAGE, else bokmål."""
     wish = os.environ.get("IPIS_LANGUAGE", "nb")
     return wish if wish in LANGUAGES else "nb"
