@@ -86,13 +86,17 @@ def extract_tables(persons: int = 40, orphans: int = 1) -> dict[str, pa.Table]:
     """Tables as the extract reader gives them: two rows of each kind a person, some values unparsed, some absent."""
     tables = {}
     for name, record in layout().records.items():
-        owners: list[int | None] = list(range(persons)) if name == "person" else sorted([*range(persons), *range(persons)])
+        owners: list[int | None] = (
+            list(range(persons)) if name == "person" else sorted([*range(persons), *range(persons)])
+        )
         if name != "person":
             owners += [None] * orphans
         columns: dict[str, list[object]] = {"_row": list(range(len(owners)))}
         columns["_person"] = [None if name == "person" else owner for owner in owners]
         for field in record.fields.values():
-            values: list[object] = [_value(field.kind, n if field.kind is not Kind.ID else owners[n] or 0) for n in range(len(owners))]
+            values: list[object] = [
+                _value(field.kind, n if field.kind is not Kind.ID else owners[n] or 0) for n in range(len(owners))
+            ]
             raw: list[object] = [None] * len(owners)
             if not field.kind is Kind.ID:
                 values[1::7] = [None] * len(values[1::7])
@@ -116,4 +120,6 @@ def rows(persons: int = 40, orphans: int = 1) -> Rows:
 
 
 def packed(folder: Path, keys: Keys, limits: Limits | None = None, **changes: object) -> list[Path]:
-    return pack(facts(keys, **changes), rows(), contact(), keys.recipients, keys.sender, folder / "testvik.forsendelse", limits)
+    return pack(
+        facts(keys, **changes), rows(), contact(), keys.recipients, keys.sender, folder / "testvik.forsendelse", limits
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from ipis.kommune import fetch, seal
+from ipis.kommune import feedback, fetch, pack, receipts, seal, send
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The municipality: check, seal, send, fetch and open."
 )
 
-for verb in (seal, fetch):
+for verb in (pack, seal, send, receipts, fetch, feedback):
     verb.register(app)

@@ -1,0 +1,558 @@
+"""Forsendelser: packed by one, opened by three, the same rows at the end, and every mutation of a real one refused."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.kernel import parcel_cast as cast
+
+from ipis.kernel import container, opening, sealed
+from ipis.kernel.canonical import dumps
+from ipis.kernel.environment import Environment
+from ipis.kernel.errors import IpisError
+from ipis.kernel.forsendelse import (
+    Limits,
+    check_complete,
+    check_part,
+    extract,
+    read_container,
+    verify,
+    verify_manifest,
+)
+from ipis.kernel.identifiers import MAPPING_SCHEMA
+from ipis.kernel.manifest import MANIFEST, NAMESPACE, SIGNATURE, Manifest
+from ipis.kernel.rows import KEY_TYPE, content_sha256
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return cast.Keys.make()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, keys):
+    """A real forsendelse in one file."""
+    return cast.packed(tmp_path_factory.mktemp("real"), keys)[0]
+
+
+@pytest.fixture(scope="module")
+def layout():
+    return cast.layout()
+
+
+def code_of(call, *args, **kwargs):
+    with pytest.raises(IpisError) as caught:
+        call(*args, **kwargs)
+    assert caught.value.render("nb").expected != "a text for this code in the catalogue"
+    return caught.value.code
+
+
+def receive(path, keys):
+    """What TPF does first."""
+    parcel = read_container(path)
+    verify(parcel, sender=keys.sender.public, environment=Environment.DEMO)
+    return parcel
+
+
+def members_of(path):
+    archive = container.Archive(path, path.name)
+    return {name: archive.read(name, 1 << 30) for name in archive.names}
+
+
+def written(folder, members):
+    """Write members, in their order, as a container again."""
+    path = folder / "changed.forsendelse"
+    listed = members.items() if isinstance(members, dict) else members
+    container.write(path, [container.Source.of_bytes(name, data) for name, data in listed])
+    return path
+
+
+def resigned(members, keys, change=None):
+    """Mend the manifest's sizes and hashes after a change of parts, and sign it: what a hostile sender would do."""
+    manifest = json.loads(members[MANIFEST])
+    for part in manifest["parts"]:
+        if part["name"] in members:
+            part |= {"size": len(members[part["name"]]), "sha256": hashlib.sha256(members[part["name"]]).hexdigest()}
+    if change:
+        change(manifest)
+    raw = dumps(manifest)
+    return {**members, MANIFEST: raw, SIGNATURE: keys.sender.sign(raw, NAMESPACE)}
+
+
+def open_all(path, keys, layout, folder):
+    """What all receivers together do."""
+    parcel = receive(path, keys)
+    manifest, facts = parcel.manifest, parcel.manifest.facts
+    identities = opening.join_identities(
+        [opening.open_identity(parcel.read_part(part), part, facts, keys.tpf) for part in manifest.by_role("identity")]
+    )
+    parts = []
+    for part in manifest.by_role("data"):
+        extract(parcel, part.name, folder / part.name)
+        check_part(folder / part.name, part)
+        staged = sealed.open_to_file(folder / part.name, keys.ssb, folder / f"{part.name}.clear", part=part.name)
+        parts.append(opening.read_data_part(staged, part, facts, layout))
+    (contact,) = manifest.by_role("contact")
+    return (
+        identities,
+        opening.join_data(parts, layout),
+        opening.open_contact(parcel.read_part(contact), contact, facts, keys.feedback),
+    )
+
+
+def test_what_is_packed_arrives_the_same(real, keys, layout, tmp_path):
+    identities, data, contact = open_all(real, keys, layout, tmp_path)
+    assert {name: table.num_rows for name, table in data.tables.items()} == {
+        "person": 40, "diagnose": 81, "vedtak": 81, "tjeneste": 81, "stopp": 81, "vurdering": 81, "deltakelse": 81,
+    }  # fmt: skip
+    assert len(identities) == 32 * (40 + 6)
+    assert (contact.email, contact.pin, contact.language) == (cast.contact().email, cast.contact().pin, "nb")
+    values = dict(zip(data.lokal["local_key"].to_pylist(), data.lokal["value"].to_pylist(), strict=True))
+    assert sorted(values.values()) == sorted(f"id-{n}" for n in range(40))
+    person, tjeneste = data.tables["person"], data.tables["tjeneste"]
+    by_key = dict(zip(person["person_key"].to_pylist(), person["brukerNr"].to_pylist(), strict=True))
+    owned = [
+        (key, nr)
+        for key, nr in zip(tjeneste["person_key"].to_pylist(), tjeneste["brukerNr"].to_pylist(), strict=True)
+        if key in by_key
+    ]
+    assert len(owned) == 80
+    assert all(by_key[key] == nr for key, nr in owned)
+
+
+def test_unparsed_text_and_missing_values_arrive(real, keys, layout, tmp_path):
+    _, data, _ = open_all(real, keys, layout, tmp_path)
+    before = cast.extract_tables()
+    for name, record in layout.records.items():
+        for field in record.fields.values():
+            if field.identity or field.kind == "id":
+                continue
+            assert sorted(map(str, data.tables[name][field.name].to_pylist())) == sorted(
+                map(str, before[name][field.name].to_pylist())
+            )
+            if field.has_raw:
+                assert (
+                    data.tables[name][f"{field.name}__raw"].null_count == before[name][f"{field.name}__raw"].null_count
+                )
+
+
+def test_nothing_of_the_identity_reaches_the_data_part(layout):
+    rows = cast.rows()
+    for table in rows.tables.values():
+        assert not {"fid", "typeID", "_row", "_person"} & set(table.column_names)
+
+
+def test_rows_are_sorted_by_fresh_keys_and_the_content_sum_does_not_see_them():
+    """Two forsendelser of one extract share no key, no order and no local key, but the sum over their content."""
+    first, second = cast.rows(), cast.rows()
+    assert not set(first.tables["person"]["person_key"].to_pylist()) & set(
+        second.tables["person"]["person_key"].to_pylist()
+    )
+    assert not set(first.lokal["local_key"].to_pylist()) & set(second.lokal["local_key"].to_pylist())
+    for table in first.tables.values():
+        assert table["person_key"].to_pylist() == sorted(table["person_key"].to_pylist())
+    sums = {content_sha256(rows.tables, rows.lokal, rows.layout) for rows in (first, second)}
+    assert len(sums) == 1
+    fewer = cast.rows(persons=39)
+    assert content_sha256(fewer.tables, fewer.lokal, fewer.layout) not in sums
+
+
+def test_every_clear_part_is_padded_to_64_kib(real, keys):
+    """Sealed sizes tell no more than steps of 64 KiB."""
+    parcel = receive(real, keys)
+    for part, key in zip(parcel.manifest.parts, (keys.tpf, keys.ssb, keys.feedback), strict=True):
+        assert len(sealed.open_bytes(parcel.read_part(part), key, part=part.name)) % 65_536 == 0
+
+
+def test_each_party_opens_its_own_part_only(real, keys):
+    parcel = receive(real, keys)
+    others = {"identity": (keys.ssb, keys.feedback), "data": (keys.tpf, keys.feedback), "contact": (keys.tpf, keys.ssb)}
+    for part in parcel.manifest.parts:
+        for key in others[part.role]:
+            assert (
+                code_of(sealed.open_bytes, parcel.read_part(part), key, part=part.name) == "parcel.sealed_for_another"
+            )
+
+
+def test_the_manifest_holds_no_person_data_and_no_counts(real):
+    manifest = json.loads(members_of(real)[MANIFEST])
+    assert set(manifest) == {
+        "bydel", "created_at", "environment", "files", "format", "forsendelse", "kommune", "orgnr", "pack_version", "parts",
+        "program", "register", "replaces", "sender", "sequence", "year",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory, keys):
+    """A forsendelse cut into parts and files: limits small enough that Testvik needs several."""
+    folder = tmp_path_factory.mktemp("large")
+    rows = cast.rows(persons=9000)
+    files = cast.pack(
+        cast.facts(keys),
+        rows,
+        cast.contact(),
+        keys.recipients,
+        keys.sender,
+        folder / "storby.forsendelse",
+        Limits(460_000, 1_100_000),
+    )
+    return files, rows
+
+
+def test_a_large_forsendelse_is_cut_between_persons_and_comes_together_again(large, keys, layout, tmp_path):
+    files, rows = large
+    containers = [receive(path, keys) for path in files]
+    manifest = check_complete(containers)
+    assert len(files) > 1
+    assert [path.name for path in files[:2]] == ["storby.forsendelse", "storby-2.forsendelse"]
+    assert all(path.stat().st_size <= 1_100_000 for path in files)
+    assert all(part.size <= 460_000 for part in manifest.parts)
+    assert len(manifest.by_role("data")) > 1
+    where = {part.name: each for each in containers for part in each.parts}
+    parts = []
+    for part in manifest.by_role("data"):
+        extract(where[part.name], part.name, tmp_path / part.name)
+        staged = sealed.open_to_file(tmp_path / part.name, keys.ssb, tmp_path / f"{part.name}.clear", part=part.name)
+        parts.append(opening.read_data_part(staged, part, manifest.facts, layout))
+    persons = [set(part.tables["tjeneste"]["person_key"].to_pylist()) for part in parts]
+    assert not set.intersection(*persons)
+    joined = opening.join_data(parts, layout)
+    assert joined.tables["tjeneste"].num_rows == rows.tables["tjeneste"].num_rows
+    assert joined.lokal.equals(rows.lokal)
+    assert code_of(opening.join_data, parts[:-1], layout) == "parcel.part_missing"
+    assert code_of(opening.join_data, parts[::-1], layout) == "parcel.part_missing"
+    assert code_of(opening.join_data, [], layout) == "parcel.part_missing"
+
+
+def test_files_that_are_missing_doubled_or_of_another_forsendelse_are_refused(large, real, keys):
+    containers = [receive(path, keys) for path in large[0]]
+    assert code_of(check_complete, containers[1:]) == "parcel.files_missing"
+    assert code_of(check_complete, [*containers, containers[0]]) == "parcel.files_missing"
+    assert code_of(check_complete, [receive(real, keys), containers[1]]) == "parcel.files_mixed"
+
+
+def test_limits_too_small_for_anything_are_refused(tmp_path, keys):
+    for limits, code in ((Limits(part=1000), "seal.part_size"), (Limits(file=1000), "seal.file_size")):
+        assert code_of(cast.packed, tmp_path, keys, limits) == code
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["identity-0001.age", "data-0001.age", "contact.age"])
+@pytest.mark.parametrize("place", ["header", "first", "middle", "last", "trailer"])
+def test_a_flipped_bit_in_any_part_is_refused_by_its_hash(real, keys, tmp_path, part, place):
+    members = members_of(real)
+    changed = bytearray(members[part])
+    header = sealed.check_header(bytes(changed[:1024]))
+    at = {
+        "header": header - 10,
+        "first": header + 20,
+        "middle": len(changed) // 2,
+        "last": len(changed) - 20,
+        "trailer": -1,
+    }[place]
+    changed[at] ^= 1
+    assert code_of(receive, written(tmp_path, {**members, part: bytes(changed)}), keys) == "parcel.part_hash"
+
+
+@pytest.mark.parametrize("part", ["identity-0001.age", "data-0001.age", "contact.age"])
+@pytest.mark.parametrize("place", ["header", "first", "middle", "last", "trailer"])
+def test_a_flipped_bit_under_a_new_signature_is_refused_by_its_own_check(real, keys, layout, tmp_path, part, place):
+    members = members_of(real)
+    changed = bytearray(members[part])
+    header = sealed.check_header(bytes(changed[:1024]))
+    at = {
+        "header": header - 10,
+        "first": header + 20,
+        "middle": len(changed) // 2,
+        "last": len(changed) - 20,
+        "trailer": -1,
+    }[place]
+    changed[at] ^= 1
+    path = written(tmp_path, resigned({**members, part: bytes(changed)}, keys))
+    assert code_of(open_all, path, keys, layout, tmp_path) in {"parcel.sealed_damaged", "parcel.age_header"}
+
+
+def test_a_flipped_bit_in_the_raw_file_is_refused(real, keys, tmp_path):
+    """At every hundredth byte of the file: container, parts, manifest or signature, something refuses it."""
+    data = real.read_bytes()
+    path = tmp_path / "x"
+    for at in range(0, len(data), len(data) // 300):
+        changed = bytearray(data)
+        changed[at] ^= 4
+        path.write_bytes(changed)
+        code_of(receive, path, keys)
+
+
+def test_a_part_cut_at_a_chunk_border_is_refused_whether_or_not_the_manifest_is_mended(real, keys, layout, tmp_path):
+    members = members_of(real)
+    sealed_part = members["data-0001.age"]
+    cut = sealed_part[: sealed.check_header(sealed_part[:1024]) + 16]
+    assert code_of(receive, written(tmp_path, {**members, "data-0001.age": cut}), keys) == "parcel.part_size"
+    path = written(tmp_path, resigned({**members, "data-0001.age": cut}, keys))
+    assert code_of(open_all, path, keys, layout, tmp_path) == "parcel.sealed_damaged"
+
+
+def test_a_missing_part_manifest_or_signature_is_refused(real, keys, tmp_path):
+    members = members_of(real)
+    for name in members:
+        rest = {other: data for other, data in members.items() if other != name}
+        assert code_of(receive, written(tmp_path, rest), keys) == "parcel.member_missing"
+
+
+def test_a_doubled_part_or_two_manifests_are_refused(real, keys, tmp_path):
+    members = list(members_of(real).items())
+    for name in ("data-0001.age", MANIFEST, SIGNATURE):
+        doubled = [item for item in members for _ in range(1 + (item[0] == name))]
+        assert code_of(receive, written(tmp_path, doubled), keys) == "parcel.member_doubled"
+
+
+def test_a_renamed_or_added_part_is_refused(real, keys, tmp_path):
+    members = members_of(real)
+    renamed = {name.replace("data-0001", "data-0002"): data for name, data in members.items()}
+    assert code_of(receive, written(tmp_path, renamed), keys) == "parcel.member_unknown"
+    added = {"lese-meg.txt": b"x", **members}
+    assert code_of(receive, written(tmp_path, added), keys) == "parcel.member_unknown"
+
+
+def test_reordered_parts_are_refused(real, keys, tmp_path):
+    members = members_of(real)
+    names = list(members)
+    for order in ([1, 0, 2, 3, 4], [3, 4, 0, 1, 2], [0, 1, 2, 4, 3]):
+        path = written(tmp_path, {names[n]: members[names[n]] for n in order})
+        assert code_of(receive, path, keys) == "parcel.member_order"
+
+
+def test_parts_of_two_forsendelser_cannot_be_mixed(real, keys, layout, tmp_path):
+    """By the hash; and when the sender mends and signs the manifest, by the inner header."""
+    other = members_of(cast.packed(tmp_path, keys, forsendelse="ff" * 16)[0])
+    for role in ("identity-0001.age", "data-0001.age", "contact.age"):
+        mixed = {**members_of(real), role: other[role]}
+        assert code_of(receive, written(tmp_path, mixed), keys) in {"parcel.part_hash", "parcel.part_size"}
+        folder = tmp_path / role
+        folder.mkdir()
+        assert code_of(open_all, written(folder, resigned(mixed, keys)), keys, layout, folder) == "parcel.part_mixed"
+
+
+def test_parts_of_two_packings_under_one_id_are_refused_by_their_commitment(real, keys, tmp_path):
+    """Same facts, other person keys: the identities would belong to other rows."""
+    other = receive(cast.packed(tmp_path, keys)[0], keys)
+    own = receive(real, keys)
+    first, second = ((p.manifest.by_role("identity")[0], p) for p in (own, other))
+    opened = [
+        opening.open_identity(p.read_part(part), part, own.manifest.facts, keys.tpf) for part, p in (first, second)
+    ]
+    assert opened[0].header.commitment != opened[1].header.commitment
+    twice = [
+        replace(opened[0], header=replace(opened[0].header, n=2)),
+        replace(opened[1], header=replace(opened[1].header, k=2, n=2)),
+    ]
+    assert code_of(opening.join_identities, twice) == "parcel.part_mixed"
+    swapped = replace(opened[0], header=replace(opened[0].header, commitment=opened[1].header.commitment))
+    assert code_of(opening.join_identities, [swapped]) == "parcel.commitment"
+
+
+def test_a_signature_of_another_key_another_manifest_or_another_sender_is_refused(real, keys, tmp_path):
+    members = members_of(real)
+    stranger = cast.Keys.make()
+    by_stranger = {**members, SIGNATURE: stranger.sender.sign(members[MANIFEST], NAMESPACE)}
+    assert code_of(receive, written(tmp_path, by_stranger), keys) == "signature.other_key"
+    assert code_of(receive, real, stranger) == "parcel.sender"
+    other_content = {**members, SIGNATURE: keys.sender.sign(members[MANIFEST] + b" ", NAMESPACE)}
+    assert code_of(receive, written(tmp_path, other_content), keys) == "signature.wrong"
+    as_login = {**members, SIGNATURE: keys.sender.sign(members[MANIFEST], "ipis-login@v1")}
+    assert code_of(receive, written(tmp_path, as_login), keys) == "signature.namespace"
+
+
+def test_another_environment_is_refused(real, keys):
+    parcel = read_container(real)
+    for environment in (Environment.TEST, Environment.PRODUCTION):
+        assert code_of(verify, parcel, sender=keys.sender.public, environment=environment) == "parcel.environment"
+    assert (
+        verify_manifest(
+            parcel.manifest_bytes, parcel.signature, sender=keys.sender.public, environment=Environment.DEMO
+        )
+        == parcel.manifest
+    )
+
+
+def changed_manifest(real, keys, tmp_path, change):
+    return written(tmp_path, resigned(members_of(real), keys, change))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda m: m.update(format=2), "parcel.field"),
+        (lambda m: m.update(extra=1), "parcel.field"),
+        (lambda m: m.pop("bydel"), "parcel.field"),
+        (lambda m: m.update(kommune=403), "parcel.field"),
+        (lambda m: m.update(kommune="04030"), "parcel.field"),
+        (lambda m: m.update(kommune="٠٤٠٣"), "parcel.field"),
+        (lambda m: m.update(year=True), "parcel.field"),
+        (lambda m: m.update(sequence=0), "parcel.field"),
+        (lambda m: m.update(created_at="2018-02-30T00:00:00Z"), "parcel.field"),
+        (lambda m: m.update(program="x" * 61), "parcel.field"),
+        (lambda m: m.update(program="a\nb"), "parcel.field"),
+        (lambda m: m.update(environment="prod"), "parcel.field"),
+        (lambda m: m.update(parts=[]), "parcel.field"),
+        (lambda m: m.update(parts="x"), "parcel.field"),
+        (lambda m: m["parts"][0].update(more=1), "parcel.field"),
+        (lambda m: m.update(files=2), "parcel.manifest_parts"),
+        (lambda m: m["parts"][1].update(file=2), "parcel.manifest_parts"),
+        (lambda m: m["parts"][1].update(n=2), "parcel.manifest_parts"),
+        (lambda m: m["parts"].reverse(), "parcel.manifest_parts"),
+        (lambda m: m["parts"].pop(0), "parcel.manifest_parts"),
+        (lambda m: m["parts"].pop(), "parcel.manifest_parts"),
+        (lambda m: m["parts"].append(m["parts"][2]), "parcel.manifest_parts"),
+        (lambda m: m["parts"][0].update(role="data"), "parcel.manifest_parts"),
+    ],
+)
+def test_a_manifest_that_is_not_exactly_as_agreed_is_refused(real, keys, tmp_path, change, code):
+    assert code_of(receive, changed_manifest(real, keys, tmp_path, change), keys) == code
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b'{"format":1,"format":1}', "parcel.json_doubled_key"),
+        (b'{"a":{"b":1,"b":2}}', "parcel.json_doubled_key"),
+        (b'{"a": 1}', "parcel.json"),
+        (b'{"b":1,"a":2}', "parcel.json"),
+        (b'{"a":1.5}', "parcel.json"),
+        (b'{"a":NaN}', "parcel.json"),
+        (b'{"a":1e3}', "parcel.json"),
+        (b'["a"]', "parcel.json"),
+        (b'{"a":"\\u0041"}', "parcel.json"),
+        (b"\xff", "parcel.json"),
+        (b"[" * 100_000, "parcel.json"),
+        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "parcel.json"),
+        (b'{"a":"' + b"x" * (5 << 20) + b'"}', "parcel.member_size"),
+    ],
+)
+def test_json_that_could_be_read_in_two_ways_is_refused(real, keys, tmp_path, raw, code):
+    members = members_of(real)
+    signed = {**members, MANIFEST: raw, SIGNATURE: keys.sender.sign(raw, NAMESPACE)}
+    assert code_of(receive, written(tmp_path, signed), keys) == code
+
+
+def test_a_zip_comment_on_a_real_parcel_is_refused(real, keys, tmp_path):
+    data = bytearray(real.read_bytes())
+    data[-2:] = b"\5\0"
+    path = tmp_path / "x"
+    path.write_bytes(data + b"hello")
+    assert code_of(receive, path, keys) == "parcel.zip_comment"
+
+
+@pytest.mark.parametrize("part", ["identity-0001.age", "data-0001.age", "contact.age"])
+def test_a_header_of_ten_thousand_stanzas_and_a_second_recipient_are_refused_in_any_part(
+    real, keys, layout, tmp_path, part
+):
+    import pyrage
+
+    members = members_of(real)
+    own = {"i": keys.tpf, "d": keys.ssb, "c": keys.feedback}[part[0]]
+    stanzas = members[part].replace(b"\n-> X25519", b"\n" + b"-> x-grease\n\n" * 10_000 + b"-> X25519", 1)
+    second = bytes(pyrage.encrypt(b"x", [own.recipient.key, keys.tpf.recipient.key]))
+    for content, code in ((stanzas, "parcel.age_header"), (second, "parcel.age_recipients")):
+        folder = tmp_path / code
+        folder.mkdir()
+        path = written(folder, resigned({**members, part: content}, keys))
+        assert code_of(open_all, path, keys, layout, folder) == code
+
+
+def test_last_years_key_is_refused_in_the_words_of_k002(real, keys):
+    parcel = receive(real, keys)
+    newer = cast.Keys.make()
+    (part,) = parcel.manifest.by_role("identity")
+    with pytest.raises(IpisError) as caught:
+        opening.open_identity(parcel.read_part(part), part, parcel.manifest.facts, newer.tpf)
+    assert (caught.value.code, caught.value.rule) == ("parcel.other_key", "K002")
+    assert part.key_id in caught.value.render("nb").found
+
+
+def test_a_part_is_extracted_whole_or_not_at_all(real, keys, tmp_path):
+    members = members_of(real)
+    changed = bytearray(real.read_bytes())
+    changed[container.Archive(real, "x")["data-0001.age"].start + 500] ^= 1
+    path = tmp_path / "x.forsendelse"
+    path.write_bytes(changed)
+    parcel = read_container(path)
+    assert code_of(extract, parcel, "data-0001.age", tmp_path / "out") == "parcel.zip_crc"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.forsendelse"]
+    extract(read_container(real), "contact.age", tmp_path / "contact.age")
+    part = read_container(real).manifest.part("contact.age")
+    check_part(tmp_path / "contact.age", part)
+    (tmp_path / "contact.age").write_bytes(members["contact.age"][:-1])
+    assert code_of(check_part, tmp_path / "contact.age", part) == "parcel.part_size"
+    (tmp_path / "contact.age").write_bytes(members["contact.age"][:-1] + b"x")
+    assert code_of(check_part, tmp_path / "contact.age", part) == "parcel.part_hash"
+    assert code_of(read_container(real).manifest.part, "other.age") == "parcel.member_unknown"
+
+
+def test_a_part_read_into_memory_is_compared_with_the_manifest(real, keys):
+    parcel = read_container(real)
+    part = parcel.manifest.part("contact.age")
+    assert code_of(parcel.read_part, replace(part, sha256="0" * 64)) == "parcel.part_hash"
+
+
+def test_the_manifest_reads_back_as_written(real):
+    raw = members_of(real)[MANIFEST]
+    assert Manifest.parse(raw).to_bytes() == raw
+
+
+@pytest.fixture
+def mapping(real, keys):
+    """The mapping that TPF makes for the real forsendelse."""
+    parcel = receive(real, keys)
+    (part,) = parcel.manifest.by_role("identity")
+    opened = opening.open_identity(parcel.read_part(part), part, parcel.manifest.facts, keys.tpf)
+    records = np.frombuffer(opening.join_identities([opened]), np.uint8).reshape(-1, 32)
+    person_keys = [bytes(record[:16]) for record in records]
+    count = len(person_keys)
+    table = pa.table(
+        {
+            "person_key": pa.array(person_keys, KEY_TYPE),
+            "pseudonym": pa.array(person_keys, KEY_TYPE),
+            "id_class": ["national"] * count,
+            "key_version": pa.array([1] * count, pa.int16()),
+            "kjoenn": [None, "1"] * (count // 2),
+            "foedselsaar": pa.array([1950, None] * (count // 2), pa.int16()),
+            "id_reason": ["ok"] * count,
+        },
+        schema=MAPPING_SCHEMA,
+    )
+    return parcel.manifest.facts, table, opened.header.commitment
+
+
+def opened_mapping(facts, pieces, commitment, keys, folder):
+    total = sum(piece.num_rows for piece in pieces)
+    for k, piece in enumerate(pieces, 1):
+        path = folder / f"mapping-{k:04d}.age"
+        opening.seal_mapping(facts, piece, (k, len(pieces)), (commitment, total), keys.ssb.recipient, path)
+        staged = sealed.open_to_file(path, keys.ssb, folder / f"{k}.clear", part=path.name)
+        yield opening.read_mapping_part(staged, (k, len(pieces)), facts, part=path.name)
+
+
+def test_the_mapping_arrives_in_one_part_or_several(mapping, keys, tmp_path):
+    facts, table, commitment = mapping
+    for n, pieces in enumerate(([table], [table.slice(0, 20), table.slice(20)])):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        assert opening.join_mapping(list(opened_mapping(facts, pieces, commitment, keys, folder)), commitment).equals(
+            table
+        )
+
+
+def test_a_mapping_of_other_persons_or_with_fewer_is_refused(mapping, keys, tmp_path):
+    facts, table, commitment = mapping
+    parts = list(opened_mapping(facts, [table.slice(1)], commitment, keys, tmp_path))
+    assert code_of(opening.join_mapping, parts, commitment) == "parcel.commitment"
+    assert code_of(opening.join_mapping, parts, "0" * 64) == "parcel.commitment"
+    assert (
+        code_of(opening.read_mapping_part, tmp_path / "1.clear", (1, 1), replace(facts, sequence=2), part="m")
+        == "parcel.part_mixed"
+    )
+    assert code_of(opening.read_mapping_part, tmp_path / "1.clear", (1, 2), facts, part="m") == "parcel.part_mixed"
