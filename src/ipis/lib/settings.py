@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from ipis.kernel.clock import Clock, SystemClock, TurnableClock
 from ipis.kernel.environment import Environment
-from ipis.kernel.errors import Misuse
+from ipis.kernel.errors import LANGUAGES, Misuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,3 +98,9 @@ class RoomSettings(BaseModel):
         for folder in (self.data, *(self.data / name for name in names)):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
+
+
+def user_language() -> str:
+    """Choose the language of the command line: nb, nn or en by IPIS_LANGUAGE, else bokmål."""
+    wish = os.environ.get("IPIS_LANGUAGE", "nb")
+    return wish if wish in LANGUAGES else "nb"
