@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ipis.tpf.models import Session, Upload
 
 
-
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A manifest with the key that claims to have signed it; nothing is proved before `judge`."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ipis.tpf.bench import Bench
 
 
-
 _WAITING = (ParcelState.ARRIVING, ParcelState.RECEIVED, ParcelState.HELD)
 
 

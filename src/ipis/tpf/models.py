@@ -282,5 +282,3 @@ class Outbox(mail.OutboxMail):
         """One table of TPF's own."""
 
         abstract = False
-
-

@@ -1,4 +1,4 @@
-"""Uploads by the tus protocol 1.0.0: creation, HEAD, PATCH, with checksum and expiration; GET tells what became of the file.
+"""Uploads by tus 1.0.0: creation, HEAD, PATCH, with checksum and expiration; GET tells what became of the file.
 
 Creating the same file twice gives the same upload, so a creation whose answer was lost may be repeated.
 """
@@ -55,7 +55,9 @@ def upload(request: HttpRequest, public_id: str) -> HttpResponse:
         return _answer(200, **_place(found))
     if request.content_type != "application/offset+octet-stream":
         raise Misuse("tpf.tus", header="Content-Type")
-    chunk = receive.Chunk(_number(request, "Upload-Offset"), _number(request, "Content-Length"), request, _checksum(request))
+    chunk = receive.Chunk(
+        _number(request, "Upload-Offset"), _number(request, "Content-Length"), request, _checksum(request)
+    )
     found = receive.append(found, chunk, desk())
     if found.state == UploadState.STORED:
         found = waiting.judged(found, desk().settings.receipt_wait_seconds)
