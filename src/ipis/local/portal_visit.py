@@ -27,17 +27,10 @@ class Visit:
     )
 
     def fill_in(self, address: str, **answers: str) -> str:
-        """Open a page, fill its one form that has the named fields, send it; give the answer page's text.
-
-        A field is named by the start of its name, so that both of a pair of password fields are filled.
-        """
+        """Open a page, fill its form that has the named fields, send it; give the answer page's text."""
         page = self.client.get(address)
         form = _form_with(page, answers)
-        values = {name: value or "" for name, value in form.fields.items() if name}
-        values = {
-            name: next((a for start, a in answers.items() if name.startswith(start)), value)
-            for name, value in values.items()
-        }
+        values = {name: value or "" for name, value in form.fields.items() if name} | answers
         target = urljoin(str(page.url), form.action or str(page.url))
         answer = self.client.post(target, data=values, headers={"Referer": str(page.url)})
         if answer.status_code >= httpx2.codes.BAD_REQUEST:
@@ -57,7 +50,6 @@ def link_in(mail: EmailMessage) -> str:
 def _form_with(page: httpx2.Response, answers: dict[str, str]) -> lxml.html.FormElement:
     for element in lxml.html.document_fromstring(page.text).iter("form"):
         form = cast("lxml.html.FormElement", element)
-        names = [name for name in form.fields if name]
-        if all(any(name.startswith(start) for name in names) for start in answers):
+        if answers.keys() <= set(form.fields):
             return form
     raise OurFault("local.page_refused", page=page.url.path.split("/")[1], status=page.status_code)
