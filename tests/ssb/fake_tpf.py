@@ -121,11 +121,11 @@ def parcel(folder: Path, tpf: Tpf, pack_: seasonpack.SeasonPack, content: Conten
     work.mkdir()
     contact = Contact(content.email, content.phone, Secret(content.pin), None, content.language)
     rows = Rows(_identities(keys), keyed.tables, keyed.lokal, kinds)
-    (file,) = pack(facts, rows, contact, pack_.recipients, tpf.sender, work / "a.forsendelse", Limits(content.part_bytes))
+    (file,) = pack(
+        facts, rows, contact, pack_.recipients, tpf.sender, work / "a.forsendelse", Limits(content.part_bytes)
+    )
     archive = Archive(file, file.name)
-    members = {
-        name: archive.read(name, 1 << 30) for name in archive.names if not name.startswith("identity-")
-    }
+    members = {name: archive.read(name, 1 << 30) for name in archive.names if not name.startswith("identity-")}
     manifest = Manifest.parse(members["manifest.json"])
     mapping = mapping_of(keys, len(keyed.person_keys), content)
     members |= seal_mappings(work, facts, mapping, pack_, content.mapping_parts)
@@ -212,7 +212,9 @@ def _files(signed: SignedReceipt, kind: str) -> dict[str, bytes]:
     return {f"{kind}.json": signed.data, f"{kind}.json.sig": signed.signature}
 
 
-def seal_mappings(work: Path, facts: Facts, mapping: pa.Table, pack_: seasonpack.SeasonPack, parts: int) -> dict[str, bytes]:
+def seal_mappings(
+    work: Path, facts: Facts, mapping: pa.Table, pack_: seasonpack.SeasonPack, parts: int
+) -> dict[str, bytes]:
     """Seal the mapping in so many parts."""
     from ipis.kernel.manifest import commitment_of
     from ipis.kernel.rows import keys_of
@@ -235,11 +237,15 @@ def mapping_of(keys: np.ndarray, persons: int, content: Content) -> pa.Table:
     return pa.table(
         {
             "person_key": pa.array([bytes(key) for key in keys[order]], pa.binary(16)),
-            "pseudonym": pa.array([pseudonym_of(int(n)) if n < persons else secrets.token_bytes(16) for n in order], pa.binary(16)),
+            "pseudonym": pa.array(
+                [pseudonym_of(int(n)) if n < persons else secrets.token_bytes(16) for n in order], pa.binary(16)
+            ),
             "id_class": ["national" if each else "unlinkable" for each in known],
             "key_version": pa.array([content.key_version] * len(order), pa.int16()),
             "kjoenn": [("1", "2")[int(n) % 2] if each else None for n, each in zip(order, known, strict=True)],
-            "foedselsaar": pa.array([1930 + int(n) % 60 if each else None for n, each in zip(order, known, strict=True)], pa.int16()),
+            "foedselsaar": pa.array(
+                [1930 + int(n) % 60 if each else None for n, each in zip(order, known, strict=True)], pa.int16()
+            ),
             "id_reason": ["ok" if each else "missing" for each in known],
         },
         schema=MAPPING_SCHEMA,

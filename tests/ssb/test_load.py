@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow.compute as pc
-
 from ipis.ssb.register.models import Delivery
 
 
@@ -14,4 +12,3 @@ def test_forwarded_parcel_is_loaded(load):
     delivery = Delivery.objects.get()
     assert row.delivery == delivery
     assert delivery.rows == {name: table.num_rows for name, table in made.tables.items()}
-

@@ -1,11 +1,11 @@
-"""`ipis ssb …`: init, serve, work, pack, enrol, revalidate, staff. The texts of the options are what an operator reads."""
+"""`ipis ssb …`: init, serve, work, pack, enrol, revalidate, staff. The help texts are what an operator reads."""
 
 from __future__ import annotations
 
 import getpass
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -45,7 +45,7 @@ def serve(settings: SettingsFile) -> None:
 def work(
     settings: SettingsFile,
     once: Annotated[bool, typer.Option("--once", help="Until nothing is due, then stop.")] = False,
-    only: Annotated[Optional[Role], typer.Option("--only", help="One role; without it both, as two processes.")] = None,  # noqa: UP045 - typer reads it
+    only: Annotated[Role | None, typer.Option("--only", help="One role; without it both, as two processes.")] = None,
 ) -> None:
     """Work on what has come in: load, post receipts, write mails, make feedback."""
     from ipis.ssb import work as workers
@@ -62,26 +62,27 @@ def work(
 def pack(
     settings: SettingsFile,
     out: Annotated[Path, typer.Option("--out", help="The body to be signed; with --attach the finished season pack.")],
-    unsigned: Annotated[Optional[Path], typer.Argument(help="With --attach: the body that was signed.")] = None,  # noqa: UP045
-    year: Annotated[Optional[int], typer.Option("--year", help="Collection year.")] = None,  # noqa: UP045
+    unsigned: Annotated[Path | None, typer.Argument(help="With --attach: the body that was signed.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Collection year.")] = None,
     register: Annotated[str, typer.Option("--collection", help="Register.")] = "iplos",
-    keys: Annotated[Optional[list[Path]], typer.Option("--keys", help="A room's public/keys.json; give each.")] = None,  # noqa: UP045
+    keys: Annotated[list[Path] | None, typer.Option("--keys", help="A room's public/keys.json; give each.")] = None,
     definitions: Annotated[
-        Optional[Path], typer.Option("--definitions", help="Definition folder; else the packaged.")  # noqa: UP045
+        Path | None, typer.Option("--definitions", help="Definition folder; else the packaged.")
     ] = None,
     organisations: Annotated[
-        Optional[Path], typer.Option("--organisations", help="CSV kommune,orgnr,domain; in demo and test made by rule.")  # noqa: UP045
+        Path | None, typer.Option("--organisations", help="CSV kommune,orgnr,domain; in demo and test made by rule.")
     ] = None,
     care_units: Annotated[
-        Optional[Path], typer.Option("--care-units", help="CSV with orgnr of units in use; in demo and test made by rule.")  # noqa: UP045
+        Path | None,
+        typer.Option("--care-units", help="CSV with orgnr of units in use; in demo and test made by rule."),
     ] = None,
     version: Annotated[
-        Optional[int], typer.Option("--version", min=1, help="Else one more than the pack in place.")  # noqa: UP045
+        int | None, typer.Option("--version", min=1, help="Else one more than the pack in place.")
     ] = None,
-    root: Annotated[Optional[str], typer.Option("--root", help="The root's public key, `ssh-ed25519 …`.")] = None,  # noqa: UP045
-    attach: Annotated[Optional[Path], typer.Option("--attach", help="The root's signature over the body.")] = None,  # noqa: UP045
+    root: Annotated[str | None, typer.Option("--root", help="The root's public key, `ssh-ed25519 …`.")] = None,
+    attach: Annotated[Path | None, typer.Option("--attach", help="The root's signature over the body.")] = None,
 ) -> None:
-    """Make the season pack's body for the offline root to sign (`ssh-keygen -Y sign -n ipis-keys@v1`), or attach its signature."""
+    """Make the season pack's body for the root to sign (`ssh-keygen -Y sign -n ipis-keys@v1`), or join the two."""
     from ipis.kernel.definitions import DefinitionFolder
     from ipis.kernel.signature import PublicKey
     from ipis.ssb import pack as packing
@@ -119,7 +120,9 @@ def enrol(
     year: Year,
     address: Annotated[str, typer.Option("--address", help="Registered impersonal mail address.")],
     bydel: Annotated[str, typer.Option("--bydel", help="District; 00 unless agreed.")] = "00",
-    pin_file: Annotated[Optional[Path], typer.Option("--pin-file", help="File with the PIN; else it is asked for.")] = None,  # noqa: UP045
+    pin_file: Annotated[
+        Path | None, typer.Option("--pin-file", help="File with the PIN; else it is asked for.")
+    ] = None,
 ) -> None:
     """Store the issued PIN, sealed at once to the feedback worker, and the registered address."""
     from ipis.kernel.sealed import Recipient
@@ -140,7 +143,7 @@ def revalidate(
     settings: SettingsFile,
     year: Year,
     register: Annotated[str, typer.Option("--collection", help="Register.")] = "iplos",
-    kommune: Annotated[Optional[str], typer.Option("--kommune", help="One municipality only.")] = None,  # noqa: UP045
+    kommune: Annotated[str | None, typer.Option("--kommune", help="One municipality only.")] = None,
 ) -> None:
     """Run the rules of the season pack in place over what is stored; new feedback only where a verdict changed."""
     room = SsbSettings.load(settings)

@@ -1,7 +1,7 @@
 """SSB's private keys: made once by `init`, each file carrying its role, each read by the one process that needs it.
 
-intake identity – the intake worker opens data and mapping · feedback identity – the feedback worker opens PIN and contact ·
-k_ssb – the intake worker · ssb-receipt – both workers sign R3 and R4 · ssb-push – the feedback worker signs pushes.
+intake identity – the intake worker opens data and mapping · feedback identity – the feedback worker opens PIN and
+contact · k_ssb – the intake worker · ssb-receipt – both sign R3 and R4 · ssb-push – the feedback worker signs pushes.
 """
 
 from __future__ import annotations
@@ -100,9 +100,7 @@ def _public(settings: SsbSettings) -> list[dict[str, str]]:
         listed.append({"role": role, "kind": "age", "public": identity.recipient.text, "key_id": identity.key_id})
     for name in (RECEIPT, PUSH):
         public = SigningKey.load(settings.keys / name, name, settings.environment).public
-        listed.append(
-            {"role": name, "kind": "ssh-ed25519", "public": public.openssh, "key_id": public.fingerprint}
-        )
+        listed.append({"role": name, "kind": "ssh-ed25519", "public": public.openssh, "key_id": public.fingerprint})
     return listed
 
 

@@ -1,4 +1,4 @@
-"""SSB's own layer over TPF's pseudonyms, `AES-256(k_ssb, p)`: neither party's data and keys alone lead back to a number.
+"""SSB's own layer over TPF's pseudonyms, `AES-256(k_ssb, p)`: neither party alone can lead one back to a number.
 
 The key outlives the years: it is wrapped and backed up by two persons. Its file carries its role like every other key.
 """

@@ -1,6 +1,6 @@
 """Makes the season pack's body at SSB, for the offline root to sign, and joins the root's signature to it.
 
-Two files leave for the signing: the body itself, which is what is signed, and beside it (`.members`) the definitions it hashes.
+Two files leave for the signing: the body, which is signed, and beside it (`.members`) the definitions it hashes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def make_body(sources: Sources, out: Path) -> Body:
 
 
 def join_signature(unsigned: Path, armored: bytes, out: Path, root: PublicKey | None) -> SeasonPack:
-    """Join the root's signature to the body and write the finished pack; raises PackRefused where it is not the root's."""
+    """Join the root's signature to the body and write the finished pack; PackRefused where it is not the root's."""
     members = unsigned.with_name(unsigned.name + _MEMBERS)
     if not members.exists():
         raise PackRefused("ssb.pack_members", file=members.name)
@@ -97,7 +97,7 @@ def _keys(sources: Sources) -> tuple[Key, ...]:
 
 
 def _organisations(sources: Sources, collection: Collection) -> dict[str, Organisation]:
-    """Read who answers for each number, or make it by the demo's rule; every municipality of the year must have one."""
+    """Read who answers for each number, or make it by the demo's rule; each municipality must have one."""
     if sources.organisations is None:
         _demo_only(sources.environment, "--organisations")
         return {k: Organisation(demo_orgnr(k), demo_domain(k)) for k in collection.kommuner}

@@ -21,10 +21,10 @@ class SsbSettings(RoomSettings):
     filsluse_url: str = ""
     """Where finished feedback is pushed."""
     trusted_root: str = ""
-    """The offline root's public key (`ssh-ed25519 …`); required in production, elsewhere a pack is trusted at first use."""
+    """The offline root's public key (`ssh-ed25519 …`); required in production, elsewhere trusted at first use."""
     member_max_bytes: int = Field(default=8 << 30, gt=0)
     """The largest member that intake takes from TPF."""
-    unclaimed_max_bytes: int = Field(default=256 << 30, gt=0)
+    standing_max_bytes: int = Field(default=256 << 30, gt=0)
     """What may stand in intake at a time before it is loaded; beyond it TPF is asked to come again."""
     child_memory_mib: int = Field(default=1536, ge=256)
     """Address space of the process that reads strangers' Parquet, beyond what it starts with."""

@@ -61,5 +61,5 @@ def application(settings_file: Path) -> WSGIHandler:
 
 def room_settings() -> SsbSettings:
     """Give the settings that `configure` was handed."""
-    settings: SsbSettings = django_conf.IPIS_SSB
+    settings: SsbSettings = django_conf.IPIS_SSB  # type: ignore[misc]  # set by `configure`, unknown to the type checker
     return settings

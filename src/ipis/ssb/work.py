@@ -1,6 +1,6 @@
-"""Which process does which work: the intake worker opens data, the feedback worker opens PINs and contacts, never the other way.
+"""Which process does which work: the intake worker opens data, the feedback worker PINs and contacts.
 
-`ipis ssb work` runs the two as processes of their own, so that the feedback identity is read by the feedback worker alone.
+`ipis ssb work` runs the two as processes of their own, so that only the feedback worker reads the feedback identity.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def run_role(settings: SsbSettings, role: Role, *, once: bool) -> None:
 
 
 def run_both(settings_file: Path, *, once: bool) -> None:
-    """Run both roles as processes of their own; once: in turn, intake again at last for the receipts of the feedback."""
+    """Run both roles as processes of their own; once: in turn, intake again at last for R4."""
     if once:
         for role in (Role.INTAKE, Role.FEEDBACK, Role.INTAKE):
             _check(subprocess.run(_command(settings_file, role, once=True), check=False).returncode, role)
@@ -102,7 +102,7 @@ def _work(worker: Worker[Job], *, once: bool) -> None:
 
 
 def _sweep(settings: SsbSettings) -> None:
-    """Delete what no row has claimed: parts that came before a hand-over that never came, files without a catalogue row."""
+    """Delete what no row has claimed: members without a hand-over, files without a catalogue row."""
     from ipis.ssb.intake.models import Forsendelse
     from ipis.ssb.intake.staging import Staging
     from ipis.ssb.register.models import Delivery
@@ -136,7 +136,7 @@ def _wait_for_any(children: dict[Role, subprocess.Popen[bytes]]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     for child in children.values():
-        threading.Thread(target=lambda one=child: (one.wait(), ended.set()), daemon=True).start()
+        threading.Thread(target=_tell_end, args=(child, ended), daemon=True).start()
     ended.wait()
     codes = {role: child.poll() for role, child in children.items()}
     for child in children.values():
@@ -150,6 +150,11 @@ def _wait_for_any(children: dict[Role, subprocess.Popen[bytes]]) -> None:
     for role, code in codes.items():
         if code is not None:
             _check(code, role)
+
+
+def _tell_end(child: subprocess.Popen[bytes], ended: threading.Event) -> None:
+    child.wait()
+    ended.set()
 
 
 def _check(code: int, role: Role) -> None:

@@ -1,4 +1,4 @@
-"""Joins data and mapping on the person key, puts SSB's own layer over the pseudonyms, and lets the person key fall away."""
+"""Joins data and mapping on the person key, puts SSB's layer over the pseudonyms, lets the person key fall away."""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
 
 # Plain text: nothing to escape for.
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +39,7 @@ def write(collection: Collection, name: str, language: str, facts: Mapping[str, 
     text = _ENVIRONMENT.from_string(raw).render(facts).strip()
     subject, _, body = text.partition("\n")
     if not subject or not body.startswith("\n"):
-        raise DefinitionRefused("collection.file", file=f"letters/{language}/{name}.txt", place="1", detail="subject, then an empty line")
+        raise DefinitionRefused(
+            "collection.file", file=f"letters/{language}/{name}.txt", place="1", detail="subject, then an empty line"
+        )
     return Letter(subject.strip(), body.strip() + "\n")

@@ -1,4 +1,4 @@
-"""Loads a forsendelse: open and join in the child, store the Parquet files durably, then the catalogue row is the commit.
+"""Loads a forsendelse: open and join in the child, store the files durably, then the catalogue row is the commit.
 
 A worker may die anywhere: what it had opened lies in a folder that the next try empties, what it had stored without a
 catalogue row is replaced, and row, receipt, jobs and mail are one transaction.
@@ -15,7 +15,7 @@ from django.db import transaction
 
 from ipis.kernel.calendar import receipt_instant
 from ipis.kernel.collection import ReceiptAfter
-from ipis.kernel.errors import IpisError, Refused
+from ipis.kernel.errors import IpisError, OurFault, Refused
 from ipis.kernel.manifest import MANIFEST, Manifest
 from ipis.kernel.receipt import Kind
 from ipis.ssb import kill
@@ -45,6 +45,7 @@ CLEAR: Final = "clear"
 KEPT: Final = ("manifest.json", "manifest.json.sig", "contact.age", "R1.json", "R1.json.sig", "R2.json", "R2.json.sig")
 """Members that stay after R3; the contact sealed, until the next season."""
 _ACTOR = "intake"
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,19 @@ class Loader:
             return
         pack = pack_of(self.settings, row.register, row.year)
         if not _key_check_holds(row):
-            _hold(row, job)
+            _hold(row, job, "intake.key_check")
             return
         out = self._fresh(row, "ut")
         try:
             opened = self._open(row, pack, out)
         except Refused as error:
             _refuse(row, job, error, self.settings.business_clock().now())
+            return
+        except OurFault:
+            if job.attempt < _TRIES:
+                raise
+            # Whatever it is, it will not pass by itself: staff look, and the queue goes on.
+            _hold(row, job, "intake.unopened")
             return
         finally:
             shutil.rmtree(self._folder(row, "aapnet"), ignore_errors=True)
@@ -81,7 +88,7 @@ class Loader:
         kill.reach(self.settings, "load:committed")
 
     def clear(self, job: Job) -> None:
-        """Delete data parts, mapping and with them the keys of the join; manifest, signatures, receipts and contact stay."""
+        """Delete data parts and mapping; manifest, signatures, receipts and the sealed contact stay."""
         row = Forsendelse.objects.get(forsendelse=job.subject)
         staging = Staging.of(self.settings)
         for member in _to_delete(row):
@@ -161,7 +168,7 @@ def release(forsendelse: Forsendelse, *, actor: str, key_check: bool) -> None:
 
 
 def _key_check_holds(row: Forsendelse) -> bool:
-    """Compare the key check value with the one first seen under its version: another key would split every person in two."""
+    """Compare the key check value with the one first seen: another key would split every person in two."""
     known = KeyCheck.objects.filter(register=row.register, version=row.key_version).first()
     return known is None or known.value == row.key_check_value
 
@@ -172,9 +179,9 @@ def _pin_key_check(row: Forsendelse) -> None:
     )
 
 
-def _hold(row: Forsendelse, job: Job) -> None:
+def _hold(row: Forsendelse, job: Job, problem: str) -> None:
     with transaction.atomic():
-        move(row, State.HELD, actor=_ACTOR, problem="intake.key_check")
+        move(row, State.HELD, actor=_ACTOR, problem=problem)
         job.finish()
 
 

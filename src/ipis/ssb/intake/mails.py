@@ -1,6 +1,6 @@
-"""Mails about a forsendelse, written by the feedback worker alone: it opens the sealed contact in memory and forgets it.
+"""Mails about a forsendelse, written by the feedback worker alone: it opens the sealed contact in memory.
 
-What the contact holds reaches the database only as the address of an outbox row, which is emptied when the mail has left.
+What the contact holds reaches the database only as the address of an outbox row, emptied when the mail has left.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from ipis.kernel.errors import IpisError, TryLater
 from ipis.kernel.receipt import Kind
 from ipis.ssb import kill
 from ipis.ssb.intake import letters
-from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.intake.models import DueMail, Forsendelse, MailKind
 from ipis.ssb.intake.transitions import State
@@ -92,15 +91,26 @@ class MailWriter:
         self, row: Forsendelse, collection: Collection, contact: Contact | None, to: Addressee, now: datetime
     ) -> None:
         r3 = kvittering.newest(row.forsendelse, Kind.R3)
-        facts = _facts(row, collection) | _loaded_facts(r3) | {
-            "contact_invalid": to.contact_invalid,
-            "pin_differs": self._pin_differs(row, contact),
-            "phone_missing": contact is not None and not _phone_fits(collection, contact.phone),
-        }
-        _queue(f"kvittering:{row.forsendelse}", to.email, letters.write(collection, "kvittering", to.language, facts), now)
+        facts = (
+            _facts(row, collection)
+            | _loaded_facts(r3)
+            | {
+                "contact_invalid": to.contact_invalid,
+                "pin_differs": self._pin_differs(row, contact),
+                "phone_missing": contact is not None and not _phone_fits(collection, contact.phone),
+            }
+        )
+        _queue(
+            f"kvittering:{row.forsendelse}", to.email, letters.write(collection, "kvittering", to.language, facts), now
+        )
 
     def _changed_contact(
-        self, row: Forsendelse, collection: Collection, contact: Contact | None, enrolled: Enrolment | None, now: datetime
+        self,
+        row: Forsendelse,
+        collection: Collection,
+        contact: Contact | None,
+        enrolled: Enrolment | None,
+        now: datetime,
     ) -> None:
         """Tell the old contact and the registered address when the contact is another than last time."""
         before = self._contact_before(row)
@@ -114,13 +124,17 @@ class MailWriter:
 
     def _avvist(self, row: Forsendelse, collection: Collection, to: Addressee, now: datetime) -> None:
         text = IpisError(row.problem).render(to.language)
-        facts = _facts(row, collection) | {"code": row.problem, "rule": row.rule, "do": text.do}
+        facts = _facts(row, collection) | {
+            "code": row.problem,
+            "rule": row.rule,
+            "do": "" if "{" in text.do else text.do,
+        }
         _queue(f"avvist:{row.forsendelse}", to.email, letters.write(collection, "avvist", to.language, facts), now)
 
     def _avvist_registered(
         self, row: Forsendelse, collection: Collection, to: Addressee, enrolled: Enrolment | None, now: datetime
     ) -> None:
-        """Tell the registered address too: a contact who sent something broken may have a broken address as well."""
+        """Tell the registered address too: who sent something broken may have given a broken address."""
         if enrolled is None or enrolled.address == to.email:
             return
         facts = _facts(row, collection) | {"code": row.problem, "rule": row.rule, "do": ""}
@@ -142,7 +156,11 @@ class MailWriter:
 def _addressee(collection: Collection, contact: Contact | None, enrolled: Enrolment | None) -> Addressee:
     """Choose the contact, or the registered address where the contact's is none (K016); raises TryLater without either."""
     language = contact.language if contact is not None else "nb"
-    if contact is not None and is_address(contact.email) and re.fullmatch(collection.contact.email.pattern, contact.email):
+    if (
+        contact is not None
+        and is_address(contact.email)
+        and re.fullmatch(collection.contact.email.pattern, contact.email)
+    ):
         return Addressee(contact.email, language, contact_invalid=False)
     if enrolled is None:
         raise TryLater("ssb.no_address")

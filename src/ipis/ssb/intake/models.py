@@ -40,7 +40,7 @@ class Forsendelse(models.Model):
 
     class Meta:
         constraints = [
-            # A number is taken by what was accepted; a refused forsendelse may be followed by a right one of its number.
+            # A number is taken by what was accepted; what was refused may be followed by a right one of its number.
             models.UniqueConstraint(
                 fields=["register", "year", "kommune", "bydel", "sequence"],
                 condition=~models.Q(state=State.REFUSED),

@@ -1,7 +1,7 @@
 """Opens a forsendelse and lays it out as a delivery; runs in a child process with limits, since Parquet metadata lie.
 
-Data and mapping are opened with the intake key, proved whole and equal in their person keys, scanned for identity numbers,
-joined, and written under SSB's own layer of pseudonyms. `contact.age` stays sealed: this process has no key for it.
+Data and mapping are opened with the intake key, proved whole and equal in their person keys, scanned for identity
+numbers, joined, and written under SSB's own layer. `contact.age` stays sealed: this process has no key for it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ipis.kernel.layout import Layout
     from ipis.kernel.parts import Header
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from ipis.kernel.errors import TryLater
 from ipis.ssb import kill
+from ipis.ssb.register import kvittering
 from ipis.ssb.register.models import AuditEvent, Kvittering
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Poster:
         """Post the receipt whose SHA-256 is the job's subject; raises TryLater while TPF does not answer."""
         row = Kvittering.objects.get(sha256=job.subject)
         if row.posted_at is None:
+            _wait_for_cause(row)
             status = self._send(row)
             kill.reach(self.settings, "post:answered")
             if status >= httpx2.codes.INTERNAL_SERVER_ERROR or status == httpx2.codes.TOO_MANY_REQUESTS:
@@ -54,6 +56,13 @@ class Poster:
                 return client.post(f"{self.settings.tpf_url}/api/v1/kvitteringer", json=body).status_code
         except httpx2.TransportError as error:
             raise TryLater("ssb.tpf_away") from error
+
+
+def _wait_for_cause(row: Kvittering) -> None:
+    """Keep the order of the tree: TPF takes no receipt before the one that caused it."""
+    causes = kvittering.signed_of(row).receipt.causes
+    if Kvittering.objects.filter(sha256=causes or "", ours=True, posted_at=None).exists():
+        raise TryLater("ssb.cause_unposted")
 
 
 def _note_refused(job: Job, row: Kvittering) -> None:

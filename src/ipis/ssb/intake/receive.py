@@ -1,7 +1,7 @@
-"""Takes a forsendelse that TPF hands on: everything TPF vouches for is proved first, then a durable row is the acknowledgement.
+"""Takes a forsendelse that TPF hands on: what TPF vouches for is proved, then a durable row is the acknowledgement.
 
-The order of the proofs: TPF's signature, every member's size and hash, the manifest and its sender, R1 and R2, the season
-pack's facts, then what stands here already. Nothing is opened.
+The order of the proofs: TPF's signature, every member's size and hash, manifest and sender, R1 and R2, the facts of the
+season pack, then what stands here already. Nothing is opened.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _prove_sender(pack: SeasonPack, forward: Forward) -> None:
 
 
 def _store(proved: Proved, pack: SeasonPack, at: datetime) -> Forsendelse:
-    """Write the row, the members, TPF's receipts, the job and the due mail in one transaction: that is the acknowledgement."""
+    """Write the row, members, TPF's receipts, job and due mail in one transaction: that is the acknowledgement."""
     forward = proved.forward
     try:
         with transaction.atomic():

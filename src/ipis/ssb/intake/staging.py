@@ -1,6 +1,7 @@
-"""Where members of a forsendelse stand until it is loaded: durable before they are acknowledged, the same bytes any number of times.
+"""Where members of a forsendelse stand until it is loaded: durable before they are acknowledged.
 
-Whoever reaches this address can put files here before TPF's signature is seen, so what no forsendelse has claimed is bounded.
+The same bytes may come any number of times. Whoever reaches the address can put files here before TPF's signature is
+seen, so what stands here is bounded.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ class Staging:
 
     root: Path
     member_max_bytes: int
-    unclaimed_max_bytes: int
+    standing_max_bytes: int
 
     @classmethod
     def of(cls, settings: SsbSettings) -> Staging:
         """Take folder and bounds from the settings."""
-        return cls(settings.intake, settings.member_max_bytes, settings.unclaimed_max_bytes)
+        return cls(settings.intake, settings.member_max_bytes, settings.standing_max_bytes)
 
     def folder(self, forsendelse: str) -> Path:
         """Give the folder of a forsendelse; raises ParcelRefused for what is no id."""
@@ -56,7 +57,7 @@ class Staging:
         return self.folder(forsendelse) / name
 
     def put(self, forsendelse: str, name: str, stream: BinaryIO, length: int, sha256: str) -> bool:
-        """Store a member durably; tells whether it is new. Raises ParcelRefused or TryLater, and then nothing is stored."""
+        """Store a member durably; tells whether it is new. On ParcelRefused or TryLater nothing is stored."""
         path = self.path(forsendelse, name)
         if not _SHA256.fullmatch(sha256):
             raise ParcelRefused("intake.hash_form")
@@ -65,7 +66,7 @@ class Staging:
         if path.exists() and measure(path) == Stored(length, sha256):
             _drain(stream, length)
             return False
-        if length + self._unclaimed() > self.unclaimed_max_bytes:
+        if length + self._standing() > self.standing_max_bytes:
             raise TryLater("intake.full")
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700)
@@ -96,7 +97,7 @@ class Staging:
                 swept += 1
         return swept
 
-    def _unclaimed(self) -> int:
+    def _standing(self) -> int:
         """Sum up what stands here: deleted after R3, so that in a quiet hour it is little."""
         return sum(file.stat().st_size for file in self.root.glob("*/*") if file.name.endswith((".age", ".part")))
 

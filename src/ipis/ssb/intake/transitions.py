@@ -36,15 +36,13 @@ ALLOWED: dict[State, frozenset[State]] = {
 
 
 def move(forsendelse: Forsendelse, to: State, *, actor: str, problem: str = "", rule: str = "") -> str:
-    """Change the state within the caller's transaction; gives the audit head. Raises OurFault where the table forbids it."""
+    """Change the state within the caller's transaction, or raise OurFault; gives the audit head."""
     was = State(forsendelse.state)
     if to not in ALLOWED[was]:
         raise OurFault("ssb.transition", was=was.value, to=to.value)
     with transaction.atomic():
         changed = (
-            type(forsendelse)
-            .objects.filter(pk=forsendelse.pk, state=was)
-            .update(state=to, problem=problem, rule=rule)
+            type(forsendelse).objects.filter(pk=forsendelse.pk, state=was).update(state=to, problem=problem, rule=rule)
         )
         if not changed:
             raise OurFault("ssb.transition", was="?", to=to.value)

@@ -96,7 +96,7 @@ def lokal(delivery: Delivery, store: ObjectStore) -> pa.Table:
 
 
 def lokal_keys(delivery: Delivery, store: ObjectStore, record: str, id_field: str) -> pa.Table:
-    """Give what feedback shows of a record's rows: `_row` int32, `brukerNr` and `id` string, null where there is none."""
+    """Give what feedback shows of a record's rows: `_row` int32, `brukerNr` and `id` string, null for none."""
     table, known = open_tables(delivery, store)[record], lokal(delivery, store)
     columns = {"_row": table["_row"], "brukerNr": _shown(table, "brukerNr", known)}
     columns["id"] = _shown(table, id_field, known) if id_field else pa.nulls(table.num_rows, pa.string())

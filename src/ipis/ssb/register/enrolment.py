@@ -1,4 +1,4 @@
-"""Enrolment: SSB issues the PIN, seals it at once to the feedback worker, and keeps the registered impersonal address."""
+"""Enrolment: SSB issues the PIN, seals it at once to the feedback worker, and keeps the registered address."""
 
 from __future__ import annotations
 
@@ -80,7 +80,12 @@ def open_pin(enrolment: Enrolment, identity: Identity) -> Secret:
     clear = open_bytes(bytes(enrolment.sealed_pin), identity, part="pin")
     read = Reader(canonical.loads(clear, what="pin"), "pin")
     # The row and what was sealed must name the same sender: a swapped row must not lend one PIN to another.
-    found = (read.values.get("year"), read.values.get("kommune"), read.values.get("bydel"), read.values.get("generation"))
+    found = (
+        read.values.get("year"),
+        read.values.get("kommune"),
+        read.values.get("bydel"),
+        read.values.get("generation"),
+    )
     if found != (enrolment.year, enrolment.kommune, enrolment.bydel, enrolment.generation):
         raise OurFault("ssb.pin_swapped")
     return Secret(read.free("pin", 100))

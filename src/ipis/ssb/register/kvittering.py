@@ -1,4 +1,4 @@
-"""Receipts at SSB: TPF's are stored as they came, ours are issued in the transaction of what they tell, and posted to TPF."""
+"""Receipts at SSB: TPF's are stored as they came, ours issued in the transaction of what they tell, then posted."""
 
 from __future__ import annotations
 

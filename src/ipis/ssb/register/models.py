@@ -128,7 +128,7 @@ class Delivery(models.Model):
 
     @property
     def header(self) -> dict[str, str]:
-        """Give what SSB knows of the extract's header record: the manifest's facts; its other fields stay at the municipality."""
+        """Give what SSB knows of the extract's header: the manifest's facts; the rest stays at the municipality."""
         return {
             "aargang": str(self.year),
             "kommuneNr": self.kommune,

@@ -1,4 +1,4 @@
-"""Mails that have left keep no address and no text: the row stays as proof that, when and for what something was sent."""
+"""Mails that have left keep no address and no text: the row stays as proof of when, and for what, one was sent."""
 
 from __future__ import annotations
 
