@@ -116,15 +116,21 @@ class Keyring:
             write_durably(path, (known + line).encode("ascii"))
 
     def trust(self, pack: SeasonPack) -> PublicKey | None:
-        """Refuse another root than before or an older version, note what is new; gives a root trusted only now."""
+        """Refuse another root than before or an older version, note what is new; gives a root trusted only now.
+
+        A demo makes a root of its own each time it is laid out, so there another root is a first time again.
+        """
         with self.locked():
             seen = self._seen()
             roots = seen.setdefault("roots", {})
             versions = seen.setdefault("versions", {})
             trusted = PublicKey.parse(str(roots[pack.environment])) if pack.environment in roots else None
+            season = f"{pack.environment}/{pack.register}/{pack.year}"
+            if trusted != pack.root and pack.environment is Environment.DEMO:
+                trusted = None
+                versions.pop(season, None)
             if trusted is not None and trusted != pack.root:
                 raise PackRefused("seasonpack.root_changed", found=pack.root.fingerprint, trusted=trusted.fingerprint)
-            season = f"{pack.environment}/{pack.register}/{pack.year}"
             pack.refuse_older(int(versions.get(season, 0)))
             roots[pack.environment], versions[season] = pack.root.openssh, pack.version
             if seen != self._seen():
