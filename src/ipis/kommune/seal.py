@@ -19,15 +19,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ipis.kernel.contact import Contact, contact_faults
-from ipis.kernel.errors import Misuse, Refused
+from ipis.kernel.errors import ExtractRefused, Misuse, Refused
 from ipis.kernel.forsendelse import Facts, Limits, read_container
 from ipis.kernel.forsendelse import pack as pack_forsendelse
 from ipis.kernel.header import Header
 from ipis.kernel.seasonpack import SeasonPack
+from ipis.kommune import precheck
 from ipis.kommune.keyring import Keyring, Sealed
 from ipis.kommune.pin import draw_feedback_code, read_pin
 from ipis.kommune.sealing import Prepared, prepare
 from ipis.kommune.season import load_season
+from ipis.validation.catalogue import Level
+from ipis.validation.findings import Report
 
 _HIGHEST_SEQUENCE = 9999
 _PHONE_LENGTH = 20
@@ -79,12 +82,16 @@ def seal(
     _warn_of_contact(contact, season, console)
     with _progress(console) as progress:
         reading = progress.add_task("extract", total=None)
-        prepared = prepare(extract, season, lambda done, whole: progress.update(reading, completed=done, total=whole))
+        checked = precheck.run(
+            extract, season, progress=lambda done, whole: progress.update(reading, completed=done, total=whole)
+        )
+        levels = _refuse_critical(checked.report)
+        prepared = prepare(checked.clear, season.collection.layout)
         sealing = progress.add_task("forsendelse", total=None)
         files, sealed = seal_prepared(
             prepared, season, ring, wish, lambda done, whole: progress.update(sealing, completed=done, total=whole)
         )
-    console.print(f"forsendelse {sealed.forsendelse}, sequence {sealed.sequence}")
+    console.print(f"forsendelse {sealed.forsendelse}, sequence {sealed.sequence} (feil: {levels['feil']})")
     for path in files:
         typer.echo(str(path))
 
@@ -133,6 +140,15 @@ def seal_prepared(
         sealed = _entry(facts, read_container(files[0]).manifest_sha256, wish.contact)
         ring.add(sealed)
     return files, sealed
+
+
+def _refuse_critical(report: Report) -> dict[str, int]:
+    """Refuse what `check` refuses; level feil does not stop it (L16, L17). Gives the counts by level."""
+    findings = report.findings
+    if report.refused:
+        rules = [rule for rule in findings.count_by_rule() if findings.texts.rules[rule].level is Level.KRITISK]
+        raise ExtractRefused("seal.critical", rule=rules[0], rules=", ".join(rules))
+    return findings.count_by_level()
 
 
 def _next_sequence(header: Header, newest: Sealed | None) -> int:

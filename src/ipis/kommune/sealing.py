@@ -1,13 +1,13 @@
-"""What must hold before anything is sealed: the extract read and judged, no identity number outside the identity part.
+"""What must hold before anything is sealed: header and identities judged, no identity number outside the identity part.
 
-The result holds identities apart from rows under fresh keys; nothing has touched the disk yet.
+`prepare` then parts identities from rows under fresh keys; nothing has touched the disk yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ipis.kernel import foedselsnummer, keying, leak
 from ipis.kernel.errors import ExtractRefused
-from ipis.kernel.extract import Extract, read
+from ipis.kernel.extract import Extract
 from ipis.kernel.forsendelse import Rows
 from ipis.kernel.header import Header, judge_header
 from ipis.kernel.identifiers import DIGITS_WIDTH, Identities, Judgement, pack_identities
@@ -23,6 +23,9 @@ from ipis.kernel.keying import PERSON, Keyed
 from ipis.kernel.layout import Layout, RecordType
 from ipis.kernel.rows import id_columns, travelling_fields
 from ipis.kernel.seasonpack import SeasonPack
+
+if TYPE_CHECKING:
+    from ipis.kommune.extract import ClearExtract
 
 _BRUKERNR = "brukerNr"
 
@@ -35,15 +38,11 @@ class Prepared:
     rows: Rows
 
 
-def prepare(path: Path, season: SeasonPack, progress: Callable[[int, int], None] | None = None) -> Prepared:
-    """Read an extract, refuse what may not be sent, and give its rows under fresh keys."""
-    layout = season.collection.layout
-    extract = read(path, layout, progress=progress, judge=lambda written: header_of(written, season))
-    header = header_of(extract.header, season)
-    identities, judgement = judge_identities(extract, season)
-    refuse_identity_numbers(extract, layout)
-    keyed = keying.key_rows(extract.tables, layout)
-    return Prepared(header, Rows(_records(keyed, identities, judgement), keyed.tables, keyed.lokal, layout))
+def prepare(clear: ClearExtract, layout: Layout) -> Prepared:
+    """Give the rows of an extract that has been read and judged under fresh keys, identities apart."""
+    keyed = keying.key_rows(clear.extract.tables, layout)
+    records = _records(keyed, clear.identities, clear.judgement)
+    return Prepared(clear.header, Rows(records, keyed.tables, keyed.lokal, layout))
 
 
 def header_of(written: Mapping[str, str | None], season: SeasonPack) -> Header:
