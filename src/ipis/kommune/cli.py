@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from ipis.kommune import feedback, fetch, pack, receipts, seal, send
+from ipis.kommune import check, feedback, fetch, pack, receipts, seal, send
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The municipality: check, seal, send, fetch and open."
 )
 
-for verb in (pack, seal, send, receipts, fetch, feedback):
+for verb in (pack, check, seal, send, receipts, fetch, feedback):
     verb.register(app)

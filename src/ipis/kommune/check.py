@@ -1,0 +1,129 @@
+"""`ipis kommune check`: the municipality's own extract against the year's rules, before anything is sent.
+
+0 clean, info or warnings only; 1 findings of level feil; 2 refused. Findings name brukerNr and the record's own id,
+never an identity number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from ipis.kernel.seasonpack import SeasonPack
+from ipis.kommune import precheck
+from ipis.kommune.check_report import page, texts_of
+from ipis.kommune.settings import KommuneSettings
+from ipis.kommune.told import Told, told
+from ipis.lib.storage import write_durably
+from ipis.validation.catalogue import Level
+
+if TYPE_CHECKING:
+    from ipis.kommune.precheck import Checked
+
+CLEAN, TO_CORRECT, REFUSED = 0, 1, 2
+_STYLE = {Level.KRITISK: "bold red", Level.FEIL: "red", Level.ADVARSEL: "yellow", Level.INFO: "cyan"}
+
+
+class Language(StrEnum):
+    """The language of messages and report."""
+
+    NB = "nb"
+    NN = "nn"
+    EN = "en"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the municipality's commands."""
+    app.command("check")(check)
+
+
+def check(
+    extract: Annotated[Path, typer.Argument(help="The XML, or a folder with <record>.csv|parquet.")],
+    pack: Annotated[Path, typer.Option(help="The season pack.")],
+    report: Annotated[Path | None, typer.Option(help="A page to write: every finding, and what to do.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Every finding as JSON on stdout.")] = False,
+    language: Annotated[
+        Language, typer.Option(envvar="IPIS_LANGUAGE", help="Language of messages and report.")
+    ] = Language.NB,
+) -> int:
+    """Check an extract before it is sealed."""
+    season = SeasonPack.load(pack, KommuneSettings.load().trusted_root)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+    ) as progress:
+        reading = progress.add_task("extract", total=None)
+        checked = precheck.run(
+            extract, season, progress=lambda done, whole: progress.update(reading, completed=done, total=whole)
+        )
+    found = told(checked, season.collection, language.value)
+    if report is not None:
+        write_durably(report, page(checked, found, season, extract.name).encode("utf-8"))
+    if as_json:
+        json.dump(as_object(checked, found), sys.stdout, ensure_ascii=False)
+        sys.stdout.write(os.linesep)
+    else:
+        _summarise(checked, found, console, report)
+    return exit_code(checked)
+
+
+def exit_code(checked: Checked) -> int:
+    """Give the command's exit code: what a script must know of the findings."""
+    counts = checked.report.findings.count_by_level()
+    if counts[Level.KRITISK]:
+        return REFUSED
+    return TO_CORRECT if counts[Level.FEIL] else CLEAN
+
+
+def as_object(checked: Checked, found: Told) -> dict[str, object]:
+    """Give the findings as `check --json` writes them, and how many there are of each level."""
+    findings = [
+        {
+            "rule": row["rule"],
+            "level": row["level"],
+            "effect": row["effect"],
+            "record": row["record"],
+            "key": {"brukerNr": row["brukerNr"], "id": row["id"]},
+            "fields": [row["field"]] if row["field"] else [],
+            "message": row["message"],
+        }
+        for row in found.table.to_pylist()
+    ]
+    return {"findings": findings, "counts": checked.report.findings.count_by_level()}
+
+
+def _summarise(checked: Checked, found: Told, console: Console, report: Path | None) -> None:
+    """Say on stdout which rules found how much, and what to do next."""
+    texts = texts_of(found.language)
+    out = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("rule", "level", "count", "expected", "do"):
+        table.add_column(texts["column"][heading], justify="right" if heading == "count" else "left")
+    for group in found.groups():
+        level = Text(texts["level"][group.level], style=_STYLE[group.level])
+        table.add_row(Text(group.rule), level, str(group.count), Text(group.expected), Text(group.do))
+    if found.table.num_rows:
+        out.print(table)
+    out.print(texts["outcome"][outcome(checked)], style="bold")
+    if report is not None:
+        out.print(texts["text"]["written"].format(file=report))
+    for rule in checked.report.culprits:
+        console.print(texts["text"]["culprit"].format(rule=rule), style="yellow")
+
+
+def outcome(checked: Checked) -> str:
+    """Name what the check came to: refused, to_correct, look_at or clean."""
+    code = exit_code(checked)
+    if code != CLEAN:
+        return "refused" if code == REFUSED else "to_correct"
+    return "look_at" if len(checked.report.findings) else "clean"

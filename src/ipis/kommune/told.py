@@ -1,0 +1,117 @@
+"""Findings as a person is told them: with level, effect, the municipality's own keys and a message, by weight and rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ipis.validation import rulebook
+from ipis.validation.catalogue import Effect, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipis.kernel.collection import Collection
+    from ipis.kernel.layout import RecordType
+    from ipis.kommune.precheck import Checked
+
+_WEIGHT = {Level.KRITISK: 0, Level.FEIL: 1, Level.ADVARSEL: 2, Level.INFO: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All findings of one rule that are to be met in one way."""
+
+    rule: str
+    level: Level
+    effect: Effect
+    expected: str
+    do: str
+    rows: tuple[Mapping[str, Any], ...]
+
+    @property
+    def count(self) -> int:
+        """Count the findings."""
+        return len(self.rows)
+
+    @property
+    def found(self) -> str:
+        """Give the one sentence that holds for all, or nothing where each has its own."""
+        sentences = {row["found"] for row in self.rows}
+        return sentences.pop() if len(sentences) == 1 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Findings in the order in which they are read: the heaviest first, then by rule and record."""
+
+    table: pa.Table
+    language: str
+
+    def groups(self) -> list[Group]:
+        """Put together what is to be met in one way: the same rule, expectation and remedy."""
+        grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for row in self.table.to_pylist():
+            grouped.setdefault((row["rule"], row["expected"], row["do"]), []).append(row)
+        return [
+            Group(rule, Level(rows[0]["level"]), Effect(rows[0]["effect"]), expected, do, tuple(rows))
+            for (rule, expected, do), rows in grouped.items()
+        ]
+
+
+def told(checked: Checked, collection: Collection, language: str) -> Told:
+    """Join the findings with the rules' entries, the municipality's own keys and messages in a language."""
+    findings = checked.report.findings
+    rules = rulebook.of(collection).rules
+    table = findings.table
+    names = table["rule"].to_pylist()
+    found, expected, do = findings.parts(language)
+    bruker, ids = _keys(table, checked.tables, collection.layout.records)
+    columns: dict[str, Any] = {
+        "rule": table["rule"],
+        "level": pa.array([rules[name].level.value for name in names], pa.string()),
+        "effect": pa.array([rules[name].effect.value for name in names], pa.string()),
+        "record": table["record"],
+        "row": table["row"],
+        "brukerNr": bruker,
+        "id": ids,
+        "field": table["field"],
+        "value": table["value"],
+        "found": found,
+        "expected": expected,
+        "do": do,
+        "message": pc.binary_join_element_wise(found, expected, do, " "),
+    }
+    weight = pa.array([_WEIGHT[rules[name].level] for name in names], pa.int8())
+    order = pc.sort_indices(
+        pa.table({"weight": weight, "rule": table["rule"], "record": table["record"], "row": table["row"]}),
+        sort_keys=[("weight", "ascending"), ("rule", "ascending"), ("record", "ascending"), ("row", "ascending")],
+    )
+    return Told(pa.table(columns).take(order), language)
+
+
+def _keys(
+    findings: pa.Table, tables: Mapping[str, pa.Table], records: Mapping[str, RecordType]
+) -> tuple[pa.Array, pa.Array]:
+    """Give brukerNr and the record's own id of each finding, as text; null for what has none."""
+    count = findings.num_rows
+    bruker, ids = (np.full(count, None, dtype=object) for _ in range(2))
+    named = np.asarray(findings["record"].combine_chunks())
+    rows = findings["row"].combine_chunks()
+    for name, record in records.items():
+        mine = np.flatnonzero((named == name) & np.asarray(pc.is_valid(rows)))
+        if len(mine):
+            places = rows.take(pa.array(mine))
+            bruker[mine] = _texts(tables[name], "brukerNr", places)
+            ids[mine] = _texts(tables[name], record.id_field, places) if record.id_field else None
+    return pa.array(bruker, pa.string()), pa.array(ids, pa.string())
+
+
+def _texts(table: pa.Table, name: str, places: pa.Array) -> list[str | None]:
+    """Give a key as text; one that did not parse is no key, here as at SSB."""
+    found: list[str | None] = table[name].combine_chunks().take(places).cast(pa.string()).to_pylist()
+    return found
