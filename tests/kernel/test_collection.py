@@ -1,0 +1,150 @@
+"""Collection years as data: what the letters fix is there, and a folder that contradicts itself is refused."""
+
+import pickle
+from datetime import date
+
+import pyarrow as pa
+import pytest
+from tests.kernel.years import copied_year, members
+
+from ipis.kernel.collection import ReceiptAfter, load, packaged
+from ipis.kernel.definitions import DefinitionFolder
+from ipis.kernel.errors import LANGUAGES, DefinitionRefused
+
+
+def refused_code(changed):
+    with pytest.raises(DefinitionRefused) as refused:
+        load(DefinitionFolder.from_members(changed))
+    text = refused.value.render("nb")
+    assert "{" not in text.found + text.expected + text.do
+    return refused.value.code
+
+
+@pytest.mark.parametrize(
+    ("year", "after", "phone", "guide", "count", "preliminary", "final"),
+    [
+        (2016, ReceiptAfter.ARRIVED, False, "2.1", 428, date(2017, 3, 15), date(2017, 6, 15)),
+        (2017, ReceiptAfter.LOADED, True, "2.3", 426, date(2018, 3, 15), date(2018, 6, 15)),
+    ],
+)
+def test_the_fixed_values_of_the_letters_are_in_the_definitions(year, after, phone, guide, count, preliminary, final):
+    """domain §1, row by row."""
+    collection = packaged("iplos", year)
+    assert (collection.register, collection.year) == ("iplos", year)
+    assert collection.receipt.hour == 8
+    assert collection.receipt.after is after
+    assert collection.contact.email.required
+    assert collection.contact.phone.asked is phone
+    assert collection.versions.module == "1.4"
+    assert collection.versions.guide == guide
+    assert len(collection.kommuner) == count
+    assert (collection.publication.preliminary_on, collection.publication.final_on) == (preliminary, final)
+    assert collection.password.minimum_length == 6
+    assert collection.password.link_minutes == 60
+    assert collection.addresses["ssb"] == "iplos@ssb.no"
+    assert collection.feedback.available == "at_once"
+    assert not collection.switches["rule_2032"]
+    assert (collection.begins_on, collection.ends_on) == (date(year, 1, 1), date(year, 12, 31))
+    assert set(collection.name) == set(LANGUAGES)
+
+
+def test_municipalities_are_those_of_the_collection_year():
+    """L17: report for the number that was valid in the year; 1601, not 5001, and old Sandefjord in 2016 only."""
+    first, second = packaged("iplos", 2016).kommuner, packaged("iplos", 2017).kommuner
+    assert "1601" in second
+    assert "5001" not in second
+    assert {"0706", "0719", "0720"} <= first.keys()
+    assert not {"0706", "0719", "0720"} & second.keys()
+    assert "0710" in second
+    assert "9999" not in second
+    assert second["0403"] == "Hamar"
+
+
+def test_successors_answer_for_numbers_that_ended_with_the_year():
+    assert packaged("iplos", 2016).successors == {"0706": "0710", "0719": "0710", "0720": "0710"}
+    successors = packaged("iplos", 2017).successors
+    assert successors["1601"] == "5001"
+    assert successors["1624"] == successors["1718"] == "5054"
+    assert successors.keys() <= packaged("iplos", 2017).kommuner.keys()
+
+
+def test_the_orgnr_rule_differs_by_year_in_data():
+    """L16 and L17 turn the same row from right to wrong (domain §0.5)."""
+    by_year = {
+        year: dict(zip(*(packaged("iplos", year).codes["service_types"][c].to_pylist() for c in ("code", "orgnr")), strict=True))
+        for year in (2016, 2017)
+    }
+    assert (by_year[2016]["12"], by_year[2017]["12"]) == ("required_if_staffed", "forbidden")
+    assert (by_year[2016]["26"], by_year[2017]["26"]) == ("optional", "forbidden")
+    assert by_year[2017]["27"] is None
+
+
+def test_codes_of_other_years_are_known_but_not_valid():
+    collection = packaged("iplos", 2017)
+    known, valid = (set(collection.code_values(name)) for name in ("service_types", "service_types_valid"))
+    assert {"27", "28", "29"} == known - valid
+    assert "10" not in known
+    assert collection.code_values(("1", "2")) == ("1", "2")
+    assert collection.codes["service_types"]["valid_from"].type == pa.int64()
+
+
+def test_the_inhabitants_of_every_municipality_are_there():
+    """Statistics Norway's totals: 5,258,317 on 1 January 2017 and 5,295,619 one year later."""
+    for year, total in ((2016, 5_258_317), (2017, 5_295_619)):
+        collection = packaged("iplos", year)
+        table = collection.inhabitants()
+        assert set(table["kommune"].to_pylist()) == collection.kommuner.keys()
+        assert sum(table["total"].to_pylist()) == total
+        for row in table.to_pylist():
+            assert sum(row[group] for group in collection.population.groups) == row["total"]
+
+
+def test_a_collection_travels_between_processes():
+    collection = packaged("iplos", 2017)
+    assert pickle.loads(pickle.dumps(collection)).window == collection.window  # noqa: S301 - our own bytes
+
+
+def test_a_copied_year_loads_with_nothing_in_code(tmp_path):
+    collection = copied_year(tmp_path, 2099)
+    assert collection.year == 2099
+    assert collection.window.opens_at.year == 2100
+    assert collection.ends_on == date(2099, 12, 31)
+    assert "29" in collection.code_values("service_types_valid")
+    assert "12" not in collection.code_values("service_types_valid")
+
+
+@pytest.mark.parametrize("name", ["collection.toml", "layout.toml", "codes/kommuner.csv", "codes/successors.csv"])
+def test_a_folder_that_lacks_a_member_is_refused(name):
+    changed = members()
+    del changed[name]
+    assert refused_code(changed) == "collection.member_missing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"hour = 8", b"hour = 8\nminute = 3"),
+        (b"hour = 8\n", b""),
+        (b'after = "loaded"', b'after = "later"'),
+        (b"closes_at = 2018", b"closes_at = 2017"),
+        (b"year = 2017", b"year = "),
+    ],
+)
+def test_unknown_missing_and_contradicting_keys_are_refused(old, new):
+    """Unknown or missing: refuse, never guess."""
+    changed = members()
+    assert old in changed["collection.toml"]
+    changed["collection.toml"] = changed["collection.toml"].replace(old, new, 1)
+    assert refused_code(changed) == "collection.file"
+
+
+def test_a_code_list_that_the_layout_names_must_exist():
+    changed = members()
+    del changed["codes/husstand.csv"]
+    assert refused_code(changed) == "collection.code_list"
+
+
+def test_a_broken_code_list_is_refused():
+    changed = members()
+    changed["codes/husstand.csv"] += b"1,2\n"
+    assert refused_code(changed) == "collection.file"
