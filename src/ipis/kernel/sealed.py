@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Any, Final, NoReturn, Protocol
 
 import pyrage
 
+from ipis.kernel.behind import BLOCK, WriteBehind
 from ipis.kernel.environment import Environment
 from ipis.kernel.errors import Misuse, ParcelRefused
 
 MAX_HEADER: Final = 1024
 KEY_ROLES: Final = ("tpf", "ssb", "feedback")
 _VERSION = b"age-encryption.org/v1\n"
-_BUFFER = 1 << 20
 _BASE64 = rb"[A-Za-z0-9+/]"
 _STANZA = re.compile(rb"-> ([\x21-\x7e]+(?: [\x21-\x7e]+)*)\n((?:" + _BASE64 + rb"{64}\n)*" + _BASE64 + rb"{0,63}\n)")
 _MAC = re.compile(rb"--- " + _BASE64 + rb"{43}\n")
@@ -165,9 +164,8 @@ def seal_bytes(data: bytes, recipient: Recipient) -> bytes:
 
 def seal_stream(reader: Reader, writer: Writer, recipient: Recipient) -> None:
     """Seal a stream of any length in constant memory."""
-    buffered = io.BufferedWriter(_Raw(writer), _BUFFER)
-    pyrage.encrypt_io(reader, buffered, [recipient.key])
-    buffered.flush()
+    with WriteBehind(writer) as behind:
+        pyrage.encrypt_io(reader, behind, [recipient.key])
 
 
 def open_bytes(sealed: bytes, identity: Identity, *, part: str) -> bytes:
@@ -184,16 +182,18 @@ def open_to_file(sealed: Path, identity: Identity, staged: Path, *, part: str) -
 
     pyrage writes as it goes, so `staged` must be in a private folder and may be read only after this returned.
     """
-    with sealed.open("rb", buffering=_BUFFER) as reader:
+    with sealed.open("rb", buffering=BLOCK) as reader:
         check_header(reader.read(MAX_HEADER))
         reader.seek(0)
         handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(handle, "wb", buffering=_BUFFER) as writer:
-                pyrage.decrypt_io(reader, writer, [identity.key])
-        except (pyrage.DecryptError, OSError) as error:
-            staged.unlink()
-            raise _refusal(error, part) from error
+            with os.fdopen(handle, "wb", buffering=BLOCK) as writer, WriteBehind(writer) as behind:
+                try:
+                    pyrage.decrypt_io(reader, behind, [identity.key])
+                except (pyrage.DecryptError, OSError) as error:
+                    # A full disk is no damaged part: leaving the block raises what the disk said.
+                    if behind.fault is None:
+                        raise _refusal(error, part) from error
         except BaseException:
             staged.unlink()
             raise
@@ -205,16 +205,3 @@ def _refusal(error: Exception, part: str) -> ParcelRefused:
     if "No matching keys" in str(error):
         return ParcelRefused("parcel.sealed_for_another", rule="K001", part=part)
     return ParcelRefused("parcel.sealed_damaged", rule="K001", part=part)
-
-
-class _Raw(io.RawIOBase):
-    """Let a buffer stand before a writer that another owns and closes."""
-
-    def __init__(self, to: Writer) -> None:
-        self._to = to
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        return self._to.write(data)
