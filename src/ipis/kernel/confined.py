@@ -21,6 +21,8 @@ from ipis.kernel.errors import IpisError, OurFault, ParcelRefused
 
 T = TypeVar("T")
 _GRACE_SECONDS: Final = 5.0
+_START_SECONDS: Final = 120.0
+_READY: Final = "ready"
 _NO_CORE: Final = (0, 0)
 
 
@@ -89,6 +91,14 @@ class Confined:
         self._child.start()
         there.close()
         self._pipe = here
+        # The time a call may take begins when the child has loaded its libraries.
+        try:
+            ready = here.poll(_START_SECONDS) and here.recv() == _READY
+        except (EOFError, OSError):
+            ready = False
+        if not ready:
+            self._stop()
+            raise OurFault("confined.failed", kind="start")
         return here
 
     def _stop(self) -> None:
@@ -104,6 +114,7 @@ class Confined:
 def _serve(pipe: Connection, memory: int, cpu: int) -> None:
     """Answer calls until the parent is gone."""
     _settle()
+    pipe.send(_READY)
     while True:
         try:
             function, arguments = pipe.recv()
