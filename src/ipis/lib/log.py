@@ -23,6 +23,9 @@ _LONGEST = 300
 def configure(room: str, level: str = "INFO") -> None:
     """Set logging up for one process of one room."""
     logging.basicConfig(stream=sys.stderr, level=level, format="%(message)s", force=True)
+    for chatty in ("httpx2", "httpcore2"):
+        # One line for each request, addresses and all, is no news.
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
