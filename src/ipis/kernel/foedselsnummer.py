@@ -287,7 +287,7 @@ def _judge_rest(
         Reason.TYPE_UNKNOWN: facts.types == 0,
         Reason.BIRTH_DATE: dated & (born == 0) & ~shapes.valid & ~shapes.fh,
         Reason.CHECK_DIGITS: shapes.national & ~shapes.checks & ~shapes.suffix,
-        Reason.TYPE_MISMATCH: shapes.valid | (shapes.fh & dated),
+        Reason.TYPE_MISMATCH: (shapes.valid & ~shapes.suffix) | (shapes.fh & dated),
         Reason.OK: facts.types == IdentifierType.DUF,
     }
     reason = np.select(list(conditions.values()), list(conditions), Reason.NOT_LINKABLE).astype(np.int8)
