@@ -114,7 +114,7 @@ def person_rows(rng: np.random.Generator, place: Place, people: People, died: In
         "brukerNr": numbered(f"B{place.bydel}", np.arange(1, count + 1), 6),
         "fid": people.numbers,
         "typeID": choices(["1", "2"], people.d_number.astype(np.int64)),
-        "bostedKommuneNr": pa.array([place.kommune] * count),
+        "bostedKommuneNr": pa.array([place.kommune] * count, pa.string()),
         "bostedBydel": _districts(rng, place, count),
         "husstand": choices(["1", "2", "3", "9"], household),
         "omsorgBarn": choices(["2", "1"], cares.astype(np.int64)),
@@ -136,9 +136,9 @@ def _districts(rng: np.random.Generator, place: Place, count: int) -> pa.Array:
     districts = districts_of(place.collection, place.kommune)
     codes = list(districts)
     if place.bydel in codes:
-        return pa.array([place.bydel] * count)
+        return pa.array([place.bydel] * count, pa.string())
     if not codes:
-        return pa.array([place.collection.no_bydel] * count)
+        return pa.array([place.collection.no_bydel] * count, pa.string())
     weights = np.array(list(districts.values()), np.float64)
     return choices(codes, pick(rng, np.tile(weights, (count, 1))))
 
