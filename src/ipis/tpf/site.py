@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import django
@@ -12,29 +13,27 @@ from ipis.lib.web.django import django_settings
 from ipis.tpf.settings import TpfSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from django.core.handlers.wsgi import WSGIHandler
 
 _LARGEST_FORM = 64 << 10
+_TEMPLATES = Path(__file__).parent / "web" / "templates"
 
 
 def configure(settings: TpfSettings) -> None:
     """Hand the room's settings to Django, once a process."""
     log.configure(settings.room, settings.log_level)
-    django_conf.configure(
-        **django_settings(
-            settings,
-            apps=["ipis.tpf"],
-            urls="ipis.tpf.urls",
-            IPIS_TPF=settings,
-            INSTALLED_APPS=["django.contrib.staticfiles"],
-            # The page reads its own fields before the file; nothing else of a body is ever held in memory.
-            DATA_UPLOAD_MAX_MEMORY_SIZE=_LARGEST_FORM,
-            FILE_UPLOAD_TEMP_DIR=str(settings.uploads),
-            FILE_UPLOAD_MAX_MEMORY_SIZE=0,
-        )
+    values = django_settings(
+        settings,
+        apps=["ipis.tpf"],
+        urls="ipis.tpf.urls",
+        IPIS_TPF=settings,
+        INSTALLED_APPS=["django.contrib.staticfiles"],
+        # The page reads its own fields before the file; nothing else of a body is ever held in memory.
+        DATA_UPLOAD_MAX_MEMORY_SIZE=_LARGEST_FORM,
+        FILE_UPLOAD_TEMP_DIR=str(settings.uploads),
     )
+    values["TEMPLATES"][0]["DIRS"].append(_TEMPLATES)
+    django_conf.configure(**values)
     django.setup()
 
 

@@ -21,7 +21,6 @@ from django.views.decorators.http import require_http_methods
 from ipis.kernel.calendar import OSLO
 from ipis.kernel.errors import IpisError, LoginRefused, Misuse, Refused
 from ipis.kernel.secret import Secret
-from ipis.lib.web import page
 from ipis.lib.web.middleware import request_language
 from ipis.tpf import admission, receive, waiting
 from ipis.tpf.desk import desk
@@ -158,11 +157,9 @@ def _refused(request: HttpRequest, error: IpisError) -> HttpResponse:
 
 def _page(request: HttpRequest, name: str, **more: object) -> HttpResponse:
     """Render a page in the reader's language; none of them may be kept by a cache."""
-    shared = page.context(request)
     environment = desk().settings.environment
     context = {
-        **shared,
-        "text": _texts()[str(shared["language"])],
+        "text": _texts()[request_language(request)],
         "environment": environment.value,
         "synthetic": environment.synthetic,
         **more,
