@@ -243,10 +243,11 @@ def _judge_block(facts: _Facts, result: Judgement, year: int, remainders: str, *
         shapes = _Shapes.of(few, valid[rest], checks[rest])
         reason, born, sex = _judge_rest(few, shapes, year, synthetic=synthetic)
         result.reason[rest] = reason
-        result.id_class[rest] = np.isin(reason, _PROVED) & shapes.valid
+        proved = np.isin(reason, _PROVED) & shapes.valid
         told = reason == Reason.NOT_LINKABLE
-        result.foedselsaar[rest] = np.where(told, born, result.foedselsaar[rest])
-        result.kjoenn[rest] = np.where(told, sex, result.kjoenn[rest])
+        result.id_class[rest] = proved
+        result.foedselsaar[rest] = np.where(told, born, result.foedselsaar[rest] * proved)
+        result.kjoenn[rest] = np.where(told, sex, result.kjoenn[rest] * proved)
 
 
 @dataclass(frozen=True, slots=True)
