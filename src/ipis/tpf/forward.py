@@ -112,7 +112,7 @@ def _send(parcel: Forsendelse, bench: Bench) -> None:
 def _check(answer: httpx2.Response) -> None:
     """Tell a refusal for good from a fault that will pass."""
     if answer.status_code in _REFUSALS:
-        raise Refused("tpf.ssb_refused", code=_code(answer))
+        raise Refused("tpf.ssb_refused", reason=_code(answer))
     if not answer.is_success:
         get_logger().warning("ssb answers with a fault", status=answer.status_code)
         raise TryLater("tpf.ssb_silent")
