@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, Tokenizer, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokens import Tokenizer
 
 from ipis.validation.position import Place, refuse
 from ipis.validation.terms import Column, Family, Literal, Operation, Schema, Term, Type
@@ -27,8 +28,15 @@ MAX_TOKENS = 400
 MAX_DEPTH = 40
 MAX_DIGITS = 9
 
-COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+COMPARISONS: dict[type[exp.Expression], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+ARITHMETIC: dict[type[exp.Expression], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 OPERATORS = frozenset({*COMPARISONS.values(), *ARITHMETIC.values(), "and", "or", "not", "is null", "in", "negate"})
 FUNCTIONS = frozenset({"abs", "coalesce", "filled", "all_equal", "length", "matches", "year"})
 
@@ -143,7 +151,7 @@ class _Reader:
         return Literal(bool(node.this), Type.BOOL)
 
     def date(self, node: exp.Expression) -> Term:
-        # DATE '2017-01-01' and CAST('…' AS DATE) give one tree; the word CAST never passed the first gate.
+        # DATE '…' and CAST('…' AS DATE) give one tree; the word CAST never passed the first gate.
         if node.args["to"].this is not exp.DType.DATE or not isinstance(node.this, exp.Literal):
             self.fail("rules.word", node, word="cast")
         try:
@@ -250,9 +258,9 @@ class _Reader:
         name, arguments = str(node.this), node.expressions
         if name == "matches" and len(arguments) == 2:
             return self.pattern(node, *arguments)
-        if name in {"filled", "all_equal"} and len(arguments) == 1 and isinstance(arguments[0], exp.Column):
-            return self.family(name, arguments[0])
-        self.fail("rules.function", node, function=name, functions=", ".join(sorted(FUNCTIONS)))
+        if name not in {"filled", "all_equal"} or len(arguments) != 1 or not isinstance(arguments[0], exp.Column):
+            self.fail("rules.function", node, function=name, functions=", ".join(sorted(FUNCTIONS)))
+        return self.family(name, arguments[0])
 
     def pattern(self, node: exp.Expression, value_node: exp.Expression, pattern_node: exp.Expression) -> Term:
         value, pattern = self.read(value_node), self.read(pattern_node)

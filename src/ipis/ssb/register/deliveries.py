@@ -43,7 +43,7 @@ COUNTS: dict[Release, frozenset[Phase]] = {
     Release.MARCH: frozenset({Phase.OPEN}),
     Release.JUNE: frozenset({Phase.OPEN, Phase.LATE}),
 }
-"""Which phases of arrival count for which release (L16, L17: 15 January; 31 March 2017, 21 March 2018)."""
+"""Which phases of arrival count for which release (L16, L17: until 15 January; until the correction date in March)."""
 
 
 def deliveries_as_of(
