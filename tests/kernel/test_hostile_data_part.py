@@ -1,5 +1,6 @@
 """What a hostile sender could put into a data part that is sealed and signed as it should be."""
 
+import contextlib
 import io
 import struct
 from dataclasses import replace
@@ -12,7 +13,7 @@ from tests.kernel import parcel_cast as cast
 
 from ipis.kernel import container, opening, parquet
 from ipis.kernel.confined import Confined
-from ipis.kernel.errors import IpisError
+from ipis.kernel.errors import IpisError, ParcelRefused
 from ipis.kernel.manifest import Part, commitment_of
 from ipis.kernel.parquet import read_part_parquet, write_parquet
 from ipis.kernel.parts import Content, Header, clear_part
@@ -236,10 +237,8 @@ def test_every_tenth_flipped_byte_is_read_alike_or_refused():
     for at in range(0, len(raw), 10):
         changed = bytearray(raw)
         changed[at] ^= 8
-        try:
+        with contextlib.suppress(ParcelRefused):
             read_part_parquet(bytes(changed), SCHEMA, name="x")
-        except IpisError as error:
-            assert error.code.startswith("parcel.")
 
 
 def bomb(count=40_000_000):
