@@ -71,7 +71,11 @@ def test_successors_answer_for_numbers_that_ended_with_the_year():
 def test_the_orgnr_rule_differs_by_year_in_data():
     """L16 and L17 turn the same row from right to wrong (domain §0.5)."""
     by_year = {
-        year: dict(zip(*(packaged("iplos", year).codes["service_types"][c].to_pylist() for c in ("code", "orgnr")), strict=True))
+        year: dict(
+            zip(
+                *(packaged("iplos", year).codes["service_types"][c].to_pylist() for c in ("code", "orgnr")), strict=True
+            )
+        )
         for year in (2016, 2017)
     }
     assert (by_year[2016]["12"], by_year[2017]["12"]) == ("required_if_staffed", "forbidden")

@@ -16,7 +16,10 @@ def rows(name):
 def test_old_numbers_and_changes_give_the_new_numbers():
     """428 − 3 + 1 = 426; 426 − 54 + their successors = 422."""
     changes = rows("kommune_changes.csv")
-    for year, after in ((2016, packaged("iplos", 2017).kommuner.keys()), (2017, {row["number"] for row in rows("kommuner_2018.csv")})):
+    for year, after in (
+        (2016, packaged("iplos", 2017).kommuner.keys()),
+        (2017, {row["number"] for row in rows("kommuner_2018.csv")}),
+    ):
         due = [row for row in changes if row["valid_from"] == f"{year + 1}-01-01"]
         before = packaged("iplos", year).kommuner.keys()
         assert (before - {row["old_number"] for row in due}) | {row["new_number"] for row in due} == after
@@ -27,7 +30,9 @@ def test_old_numbers_and_changes_give_the_new_numbers():
 def test_inhabitants_are_next_years_figures_under_the_years_own_numbers(year):
     """Counted and renumbered figures are taken over; parts of a merged municipality add up to it."""
     collection = packaged("iplos", year)
-    published = {row["number"]: int(row["total"]) for row in rows("population_kommune.csv") if row["year_1jan"] == str(year + 1)}
+    published = {
+        row["number"]: int(row["total"]) for row in rows("population_kommune.csv") if row["year_1jan"] == str(year + 1)
+    }
     sums: dict[str, int] = {}
     for row in collection.inhabitants().to_pylist():
         number = collection.successors.get(row["kommune"], row["kommune"])

@@ -105,7 +105,7 @@ def spoil(old, new):
         (b'form = "L001"', b'form = "L999"'),
         (b'codes = "husstand"\n', b""),
         (b"length = 5\nscale = 2", b"length = 5"),
-        (b"kind = \"int\"\nlength = 3", b"kind = \"int\"\nlength = 12"),
+        (b'kind = "int"\nlength = 3', b'kind = "int"\nlength = 12'),
         (b'id_field = "tjenesteId"', b'id_field = "id"'),
         (b'counts = "person"', b'counts = "personer"'),
         (b"pattern = '^[89][0-9]{8}$'", b"pattern = '^[89'"),

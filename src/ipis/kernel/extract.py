@@ -26,7 +26,7 @@ Judge = Callable[[Mapping[str, str | None]], object]
 class Limits:
     """What a stranger's file may ask of the machine (architecture §2.1)."""
 
-    file_bytes: int = 4 << 30
+    file_bytes: int = 2 << 30
     prolog_bytes: int = 64 << 10
     silent_bytes: int = 1 << 20
     value_chars: int = 1_000

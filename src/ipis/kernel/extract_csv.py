@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from codecs import getincrementaldecoder
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,9 +75,9 @@ def _impossible_line(block: bytes, line: int) -> int:
     return 0 if first < 0 else line + block[:first].count(b"\n")
 
 
-def _decodes(decoder: object, block: bytes, *, final: bool) -> bool:
+def _decodes(decoder: IncrementalDecoder, block: bytes, *, final: bool) -> bool:
     try:
-        decoder.decode(block, final)  # type: ignore[attr-defined]
+        decoder.decode(block, final)
     except UnicodeDecodeError:
         return False
     return True
@@ -85,8 +85,10 @@ def _decodes(decoder: object, block: bytes, *, final: bool) -> bool:
 
 def batches(file: Path, record: RecordType, limits: Limits, encoding: str) -> Iterator[pa.RecordBatch]:
     """Read a file as texts, batch by batch; empty cells are nulls, quoted or not, and nothing else is."""
-    names = _heading(file, record, limits, encoding)
-    read = pa_csv.ReadOptions(encoding=encoding, block_size=_BLOCK, column_names=names, skip_rows=1)
+    names, alone = _heading(file, record, limits, encoding)
+    if alone:
+        return
+    read = pa_csv.ReadOptions(encoding=encoding, block_size=_BLOCK)
     parse = pa_csv.ParseOptions(delimiter=";", newlines_in_values=False, ignore_empty_lines=True)
     convert = pa_csv.ConvertOptions(
         column_types={name: pa.string() for name in names},
@@ -97,22 +99,22 @@ def batches(file: Path, record: RecordType, limits: Limits, encoding: str) -> It
     try:
         with pa_csv.open_csv(file, read, parse, convert) as reader:
             yield from reader
-    except pa.ArrowInvalid as error:
-        if "Empty CSV file" in str(error):
-            return
+    except pa.ArrowInvalid:
         # Arrow's text quotes the row, which is a person's: only the file is named.
         raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name) from None
 
 
-def _heading(file: Path, record: RecordType, limits: Limits, encoding: str) -> list[str]:
+def _heading(file: Path, record: RecordType, limits: Limits, encoding: str) -> tuple[list[str], bool]:
+    """Give the names in the first line, and whether it stands alone without an end (which pyarrow.csv refuses)."""
     with file.open("rb") as source:
-        first = source.readline(limits.fields * 64).removeprefix(_BOM)
-    rows = list(csv.reader([first.decode(encoding, "replace").rstrip("\r\n")], delimiter=";"))
+        first = source.readline(limits.fields * 64)
+    ends = first.endswith(b"\n")
+    rows = list(csv.reader([first.removeprefix(_BOM).decode(encoding, "replace").rstrip("\r\n")], delimiter=";"))
     names = rows[0] if rows else []
-    if not names or "" in names:
+    if not names or "" in names or (not ends and file.stat().st_size > len(first)):
         raise ExtractRefused("extract.csv_header", rule="K004", file=file.name)
     check_names(names, file, record)
-    return names
+    return names, not ends
 
 
 def check_names(names: list[str], file: Path, record: RecordType) -> None:

@@ -14,7 +14,7 @@ from ipis.kernel.extract_batch import shown
 from ipis.kernel.extract_csv import check_names
 from ipis.kernel.layout import RecordType
 
-_ROWS = 1 << 16
+_ROWS = 1 << 13
 
 
 def batches(file: Path, record: RecordType, limits: Limits) -> Iterator[pa.RecordBatch]:
@@ -41,10 +41,11 @@ def _read(file: Path, record: RecordType, limits: Limits) -> Iterator[pa.RecordB
     total = 0
     with pq.ParquetFile(file, read_dictionary=texts) as source:
         for batch in source.iter_batches(batch_size=_ROWS):
-            total += batch.nbytes
+            made = pa.RecordBatch.from_arrays([_text(column, file, limits) for column in batch.columns], schema.names)
+            total += made.nbytes
             if total > limits.file_bytes:
                 raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=limits.file_bytes)
-            yield pa.RecordBatch.from_arrays([_text(column, file, limits) for column in batch.columns], schema.names)
+            yield made
 
 
 def _text(column: pa.Array, file: Path, limits: Limits) -> pa.Array:
