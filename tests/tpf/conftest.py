@@ -129,6 +129,18 @@ def work(bench):
 
 
 @pytest.fixture(autouse=True)
+def ssb(monkeypatch):
+    """Stand in for SSB; nothing leaves the process."""
+    from tests.tpf.ssb_double import SsbDouble
+
+    from ipis.tpf import forward
+
+    double, real = SsbDouble(), forward.httpx2.Client
+    monkeypatch.setattr(forward.httpx2, "Client", lambda **options: real(transport=double, **options))
+    return double
+
+
+@pytest.fixture(autouse=True)
 def clean_folders(room):
     """Leave no file of one test to the next."""
     yield

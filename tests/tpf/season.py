@@ -100,7 +100,9 @@ def sender_key(environment: Environment = TEST) -> SigningKey:
     return SigningKey.generate("sender", environment)
 
 
-def seal(season: Season, out: Path, key: SigningKey, *, persons=5, first=0, numbers=None, limits=None, **facts) -> list[Path]:
+def seal(
+    season: Season, out: Path, key: SigningKey, *, persons=5, first=0, numbers=None, limits=None, **facts
+) -> list[Path]:
     """Seal a parcel of synthetic persons (tables empty: TPF cannot open them); `facts` change the manifest."""
     kommune = facts.get("kommune", TESTVIK)
     values = {
@@ -135,7 +137,9 @@ def _identities(numbers, season) -> np.ndarray:
     return pack_identities(keys, people, judged.reason)
 
 
-def ssb_receipt(season: Season, cause: SignedReceipt, kind: Kind, key: SigningKey | None = None, **changes) -> SignedReceipt:
+def ssb_receipt(
+    season: Season, cause: SignedReceipt, kind: Kind, key: SigningKey | None = None, **changes
+) -> SignedReceipt:
     """Sign a receipt of SSB's that the given one caused."""
     said = cause.receipt
     assert said.kind in CAUSED_BY[kind] or changes.pop("unfit", False)

@@ -158,8 +158,7 @@ def _or_raise(state: State) -> State:
 def _await_judgement(tpf: Receiver, parcel: Parcel, state: State) -> None:
     """Look a little longer, so that a forsendelse held for staff or refused on opening is told here and now."""
     give_up_at = time.monotonic() + _JUDGEMENT_SECONDS
-    pause = time.monotonic
-    while state.state == "received" and pause() < give_up_at:
+    while state.state == "received" and time.monotonic() < give_up_at:
         state = tpf.state(f"/api/v1/forsendelser/{parcel.id}", _GLANCE)
     _or_raise(state)
     if state.state == "held":

@@ -132,7 +132,7 @@ def _note_refusal(job: Job, parcel: Forsendelse, error: Refused, bench: Bench) -
     with transaction.atomic():
         parcel.note_problem(error)
         parcel.save()
-        Audit.append("refused_by_ssb", parcel.identifier, actor="worker", code=str(error.params["code"]))
+        Audit.append("refused_by_ssb", parcel.identifier, actor="worker", code=str(error.params["reason"]))
         notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
         Job.queue(CLEAR, str(parcel.pk))
         job.finish()

@@ -13,11 +13,11 @@ from ipis.kernel.errors import IpisError, Misuse, Refused, TryLater
 from ipis.kernel.receipt import SignedReceipt
 from ipis.kernel.secret import Secret
 from ipis.lib.web.middleware import request_language
-from ipis.tpf import admission, receipts
+from ipis.tpf import admission, receipts, waiting
 from ipis.tpf.desk import desk
 from ipis.tpf.login import Attempt, login, require_known_device
 from ipis.tpf.models import Forsendelse, ReceiptRow
-from ipis.tpf.web.edge import Body, interface, read_body, session
+from ipis.tpf.web.edge import Body, interface, read_body, seconds, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,8 +91,8 @@ def announce(request: HttpRequest) -> HttpResponse:
 
 @interface("GET")
 def parcel(request: HttpRequest, identifier: str) -> HttpResponse:
-    """Tell where a forsendelse is."""
-    found = receipts.find_parcel(identifier, session(request))
+    """Tell where a forsendelse is; waits up to `?wait=` seconds for its identities to be opened."""
+    found = waiting.opened(receipts.find_parcel(identifier, session(request)), seconds(request))
     return JsonResponse({"forsendelse": identifier} | parcel_state(request, found))
 
 

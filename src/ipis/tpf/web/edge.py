@@ -95,3 +95,9 @@ def read_body(request: HttpRequest, kind: type[BodyT]) -> BodyT:
         raise Misuse("tpf.body", fields=fields or "?") from None
     except (ValueError, RecursionError):
         raise Misuse("tpf.body", fields="?") from None
+
+
+def seconds(request: HttpRequest) -> float:
+    """Read how long the reader would wait (`?wait=`), up to ten seconds."""
+    text = request.GET.get("wait", "0")
+    return min(10.0, float(text)) if text.isascii() and text.isdigit() and len(text) < 4 else 0.0

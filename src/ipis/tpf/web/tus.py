@@ -19,7 +19,7 @@ from ipis.tpf import admission, receive, waiting
 from ipis.tpf.desk import desk
 from ipis.tpf.transitions import UploadState
 from ipis.tpf.web.api import parcel_state, problem_field
-from ipis.tpf.web.edge import interface, session
+from ipis.tpf.web.edge import interface, seconds, session
 
 if TYPE_CHECKING:
     from ipis.tpf.models import Upload
@@ -49,7 +49,7 @@ def upload(request: HttpRequest, public_id: str) -> HttpResponse:
     """HEAD: how far it is. PATCH: the next bytes. GET: what became of the file."""
     found = receive.find(public_id, session(request))
     if request.method == "GET":
-        return JsonResponse(_state(request, waiting.judged(found, _seconds(request))))
+        return JsonResponse(_state(request, waiting.judged(found, seconds(request))))
     _require_version(request)
     if request.method == "HEAD":
         return _answer(200, **_place(found))
@@ -133,9 +133,3 @@ def _metadata(request: HttpRequest) -> dict[str, str]:
         except ValueError as error:
             raise Misuse("tpf.tus", header="Upload-Metadata") from error
     return found
-
-
-def _seconds(request: HttpRequest) -> float:
-    """Read how long the reader would wait, up to ten seconds."""
-    text = request.GET.get("wait", "0")
-    return min(10.0, float(text)) if _NUMBER.fullmatch(text) else 0.0
