@@ -82,7 +82,7 @@ def test_a_broken_random_source_is_not_papered_over():
     from ipis.kernel import keying
 
     with pytest.raises(AssertionError):
-        keying.key_rows(cast.extract_tables(3), cast.layout(), lambda count: bytes(count))
+        keying.key_rows(cast.extract_tables(3), cast.layout(), bytes)
 
 
 def test_two_equal_local_keys_are_drawn_again():
