@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import OurFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
     from ipis.lib.jobs import Worker
     from ipis.ssb.register.models import Job
     from ipis.ssb.settings import SsbSettings
@@ -69,7 +70,8 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
         loader, poster = Loader(settings, intake_keys(settings), child), Poster(settings)
         steps: dict[str, Callable[[Job], None]] = {LOAD: loader.load, CLEAR: loader.clear, POST: poster.post}
-        _work(Worker(jobs=Job, steps=steps, ticks=(_now_and_then(lambda: _sweep(settings)),), stop=stop), once=once)
+        ticks = (_now_and_then(lambda: _sweep(settings)),)
+        _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.INTAKE)), once=once)
 
 
 def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
@@ -90,7 +92,25 @@ def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> N
         lambda: outbox.deliver(settings, clock),
         *feedback.ticks(settings, keys),
     )
-    _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop), once=once)
+    _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.FEEDBACK)), once=once)
+
+
+def _claim(role: Role) -> str:
+    """Name this worker, and give back at once what a dead one of the role on this host still holds.
+
+    Without it a job would wait out its lease after a crash; one whose process lives is left alone.
+    """
+    from ipis.lib.jobs import JobState
+    from ipis.ssb.register.models import Job
+
+    host = f"{role.value}:{socket.gethostname()}:"
+    for name in Job.objects.filter(state=JobState.RUNNING, claimed_by__startswith=host).values_list(
+        "claimed_by", flat=True
+    ):
+        pid = int(name.removeprefix(host).rstrip(":"))
+        if pid == os.getpid() or not Path(f"/proc/{pid}").exists():
+            Job.release_all(name)
+    return f"{host}{os.getpid()}:"
 
 
 def _work(worker: Worker[Job], *, once: bool) -> None:
@@ -102,14 +122,19 @@ def _work(worker: Worker[Job], *, once: bool) -> None:
 
 
 def _sweep(settings: SsbSettings) -> None:
-    """Delete what no row has claimed: members without a hand-over, files without a catalogue row."""
+    """Delete what no row has claimed, members without a hand-over and files without a row, and what has had its time."""
     from ipis.ssb.intake.models import Forsendelse
     from ipis.ssb.intake.staging import Staging
+    from ipis.ssb.packs import packs
     from ipis.ssb.register.models import Delivery
     from ipis.ssb.register.objects import ObjectStore
+    from ipis.ssb.register.retire import destroy_lokal
 
+    store = ObjectStore(settings.objects)
     Staging.of(settings).sweep(set(Forsendelse.objects.values_list("forsendelse", flat=True)))
-    ObjectStore(settings.objects).sweep({delivery.folder for delivery in Delivery.objects.all()})
+    store.sweep({delivery.folder for delivery in Delivery.objects.all()})
+    for pack, _ in packs(settings):
+        destroy_lokal(pack.collection, store, settings.business_clock().now())
 
 
 def _now_and_then(do: Callable[[], object]) -> Callable[[], None]:

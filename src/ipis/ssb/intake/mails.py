@@ -66,10 +66,11 @@ class MailWriter:
         """Write one due mail, and those that tell of a changed contact, in one transaction with its mark."""
         subject, _, kind = job.subject.partition(":")
         due = DueMail.objects.select_related("forsendelse").get(forsendelse__forsendelse=subject, kind=kind)
-        if due.written_at is not None:
-            job.finish()
-            return
         row = due.forsendelse
+        if due.written_at is not None or (kind == MailKind.KVITTERING and row.state == State.REFUSED):
+            # Written already; or refused before the receipt fell due, which the refusal mail has told.
+            _settle(due, job)
+            return
         collection = pack_of(self.settings, row.register, row.year).collection
         enrolled = enrolment.newest(row.year, row.kommune, row.bydel)
         contact = contact_of(row.forsendelse, self.settings, self.identity)
@@ -82,8 +83,7 @@ class MailWriter:
             else:
                 self._avvist(row, collection, to, now)
                 self._avvist_registered(row, collection, to, enrolled, now)
-            DueMail.objects.filter(pk=due.pk).update(written_at=now)
-            job.finish()
+            _settle(due, job, now)
             kill.reach(self.settings, "mail:before-commit")
         kill.reach(self.settings, "mail:committed")
 
@@ -153,8 +153,14 @@ class MailWriter:
         return None if before is None else contact_of(before.forsendelse, self.settings, self.identity)
 
 
+def _settle(due: DueMail, job: Job, at: datetime | None = None) -> None:
+    with transaction.atomic():
+        DueMail.objects.filter(pk=due.pk, written_at=None).update(written_at=at or due.due_at)
+        job.finish()
+
+
 def _addressee(collection: Collection, contact: Contact | None, enrolled: Enrolment | None) -> Addressee:
-    """Choose the contact, or the registered address where the contact's is none (K016); raises TryLater without either."""
+    """Choose the contact, or the registered address where that is none (K016); TryLater without either."""
     language = contact.language if contact is not None else "nb"
     if (
         contact is not None
