@@ -22,6 +22,7 @@ from rich.text import Text
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
+from ipis.kommune.precheck import Outcome
 from ipis.kommune.settings import KommuneSettings
 from ipis.kommune.told import Told, told
 from ipis.lib.storage import write_durably
@@ -30,7 +31,7 @@ from ipis.validation.catalogue import Level
 if TYPE_CHECKING:
     from ipis.kommune.precheck import Checked
 
-CLEAN, TO_CORRECT, REFUSED = 0, 1, 2
+EXIT_CODES = {Outcome.CLEAN: 0, Outcome.LOOK_AT: 0, Outcome.TO_CORRECT: 1, Outcome.REFUSED: 2}
 _STYLE = {Level.KRITISK: "bold red", Level.FEIL: "red", Level.ADVARSEL: "yellow", Level.INFO: "cyan"}
 
 
@@ -74,15 +75,7 @@ def check(
         sys.stdout.write(os.linesep)
     else:
         _summarise(checked, found, console, report)
-    return exit_code(checked)
-
-
-def exit_code(checked: Checked) -> int:
-    """Give the command's exit code: what a script must know of the findings."""
-    counts = checked.report.findings.count_by_level()
-    if counts[Level.KRITISK]:
-        return REFUSED
-    return TO_CORRECT if counts[Level.FEIL] else CLEAN
+    return EXIT_CODES[checked.outcome]
 
 
 def as_object(checked: Checked, found: Told) -> dict[str, object]:
@@ -107,23 +100,15 @@ def _summarise(checked: Checked, found: Told, console: Console, report: Path | N
     texts = texts_of(found.language)
     out = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("rule", "level", "count", "expected", "do"):
+    for heading in ("rule", "level", "count", "do"):
         table.add_column(texts["column"][heading], justify="right" if heading == "count" else "left")
     for group in found.groups():
         level = Text(texts["level"][group.level], style=_STYLE[group.level])
-        table.add_row(Text(group.rule), level, str(group.count), Text(group.expected), Text(group.do))
+        table.add_row(Text(group.rule), level, str(group.count), Text(group.do))
     if found.table.num_rows:
         out.print(table)
-    out.print(texts["outcome"][outcome(checked)], style="bold")
+    out.print(texts["outcome"][checked.outcome], style="bold")
     if report is not None:
         out.print(texts["text"]["written"].format(file=report))
     for rule in checked.report.culprits:
         console.print(texts["text"]["culprit"].format(rule=rule), style="yellow")
-
-
-def outcome(checked: Checked) -> str:
-    """Name what the check came to: refused, to_correct, look_at or clean."""
-    code = exit_code(checked)
-    if code != CLEAN:
-        return "refused" if code == REFUSED else "to_correct"
-    return "look_at" if len(checked.report.findings) else "clean"

@@ -47,10 +47,11 @@ def page(checked: Checked, found: Told, season: SeasonPack, name: str) -> str:
         made=_moment(datetime.now(OSLO), found.language),
         records=_records(checked, season, found.language),
         counts=checked.report.findings.count_by_level(),
-        outcome=_outcome(checked),
+        outcome=checked.outcome.value,
         by_level={level: [group for group in groups if group.level is level] for level in reversed(Level)},
         label=lambda row: _label(row, season, found.language),
         record_label=lambda record: _record_label(record, season, found.language),
+        anchor=lambda group: f"{group.rule}-{groups.index(group)}",
         persons=_persons_touched(groups),
         unassessed=_unassessed(checked),
     )
@@ -76,15 +77,6 @@ def _records(checked: Checked, season: SeasonPack, language: str) -> list[tuple[
     """Count what was read, so that a record type that fell out of the extract is seen at once."""
     layout = season.collection.layout
     return [(record.label[language], checked.tables[name].num_rows) for name, record in layout.records.items()]
-
-
-def _outcome(checked: Checked) -> str:
-    counts = checked.report.findings.count_by_level()
-    if counts[Level.KRITISK]:
-        return "refused"
-    if counts[Level.FEIL]:
-        return "to_correct"
-    return "look_at" if len(checked.report.findings) else "clean"
 
 
 def _label(row: Mapping[str, Any], season: SeasonPack, language: str) -> str:

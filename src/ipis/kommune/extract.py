@@ -42,9 +42,7 @@ class ClearExtract:
         return {**self.extract.tables, PERSON: person}
 
 
-def open_extract(
-    path: Path, season: SeasonPack, progress: Callable[[int, int], None] | None = None
-) -> ClearExtract:
+def open_extract(path: Path, season: SeasonPack, progress: Callable[[int, int], None] | None = None) -> ClearExtract:
     """Read an extract and refuse whole what may not be sent: another year, a real number to a demo key, a leak."""
     layout = season.collection.layout
     extract = read(path, layout, progress=progress, judge=lambda written: header_of(written, season))

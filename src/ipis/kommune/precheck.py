@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ipis.kommune.extract import ClearExtract, open_extract
+from ipis.validation.catalogue import Level
 from ipis.validation.run import run as validate
 
 if TYPE_CHECKING:
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
     from ipis.validation.findings import Report
 
 
+class Outcome(StrEnum):
+    """What a check came to."""
+
+    CLEAN = "clean"
+    """No findings."""
+    LOOK_AT = "look_at"
+    """Warnings or information only."""
+    TO_CORRECT = "to_correct"
+    """Findings of level feil; they do not stop a forsendelse (L16, L17)."""
+    REFUSED = "refused"
+    """A finding of level kritisk: the extract may not be sent."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Checked:
     """An extract with the verdict of the municipality's own check; `tables` are without identity fields."""
@@ -25,6 +40,16 @@ class Checked:
     clear: ClearExtract
     tables: Mapping[str, pa.Table]
     report: Report
+
+    @property
+    def outcome(self) -> Outcome:
+        """Say what the check came to."""
+        counts = self.report.findings.count_by_level()
+        if counts[Level.KRITISK]:
+            return Outcome.REFUSED
+        if counts[Level.FEIL]:
+            return Outcome.TO_CORRECT
+        return Outcome.LOOK_AT if len(self.report.findings) else Outcome.CLEAN
 
 
 def run(path: Path, pack: SeasonPack, *, progress: Callable[[int, int], None] | None = None) -> Checked:

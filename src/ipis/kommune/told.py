@@ -1,4 +1,4 @@
-"""Findings as a person is told them: with level, effect, the municipality's own keys and a message, by weight and rule."""
+"""Findings as a person is told them: level, effect, the municipality's own keys and a message, the heaviest first."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class Group:
     def count(self) -> int:
         """Count the findings."""
         return len(self.rows)
+
+    def any(self, column: str) -> bool:
+        """Tell whether any of the findings has a value in a column."""
+        return any(row[column] for row in self.rows)
 
     @property
     def found(self) -> str:

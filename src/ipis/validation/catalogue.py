@@ -73,7 +73,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of one year; `over` is the relation it runs over, `record` and a check's field what findings point at."""
+    """One rule of one year; it runs over `over`, and its findings point at `record` and a check's field."""
 
     id: str
     record: str
@@ -97,8 +97,8 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 _REQUIRED = ("id", "record", "level", "effect", "message")
 _OPTIONAL = (
-    "over", "field", "checks", "kind", "audience", "runs_at", "scope", "where", "require", "shows", "indicators", "years",
-    "examples", "ground",
+    "over", "field", "checks", "kind", "audience", "runs_at", "scope", "where", "require", "shows", "indicators",
+    "years", "examples",
 )  # fmt: skip
 _EXAMPLES = ("passes", "breaks", "not_assessed")
 _YEARS = re.compile(r"all|(?P<first>[0-9]{4})(?P<on>\+)?|-(?P<last>[0-9]{4})")
@@ -166,7 +166,9 @@ def _rule(record: CommentedMap, start: Place, year: int) -> Rule | None:
         effect=_choice(Effect, record["effect"], places["effect"]),
         kind=kind,
         audience=_matching("kommune|ssb", record.get("audience", "kommune"), places.get("audience", here)),
-        runs_at=frozenset(_matching("[MTS]( [MTS])*", record.get("runs_at", "M S"), places.get("runs_at", here)).split()),
+        runs_at=frozenset(
+            _matching("[MTS]( [MTS])*", record.get("runs_at", "M S"), places.get("runs_at", here)).split()
+        ),
         scope=_matching("row|delivery|register", record.get("scope", "row"), places.get("scope", here)),
         shows=tuple(map(str, record.get("shows", ()))),
         indicators=tuple(map(str, record.get("indicators", ()))),
@@ -180,8 +182,8 @@ def _rule(record: CommentedMap, start: Place, year: int) -> Rule | None:
 def _checks(record: CommentedMap, places: Mapping[str, Place], start: Place) -> tuple[Check, ...]:
     """Read the rule's one condition, or its list of them; a rule without an expression has its field alone."""
     if "checks" not in record:
-        check = (str(record.get(key) or "") for key in ("field", "where", "require"))
-        return (Check(*check, places),)
+        name, where, require = (str(record.get(key) or "") for key in ("field", "where", "require"))
+        return (Check(name, where, require, places),)
     listed = record["checks"]
     if not isinstance(listed, CommentedSeq) or {"field", "where", "require"} & set(record):
         refuse("rules.value", places["checks"], allowed="[{field, where, require}]")

@@ -45,7 +45,7 @@ _KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 }
 _TABLE_KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "count": (frozenset(), frozenset({"where", "distinct", "match"})),
-    "share": (frozenset(), frozenset({"where"})),
+    "share": (frozenset({"where"}), frozenset()),
     "last_year": (frozenset({"of"}), frozenset({"where", "distinct", "match"})),
     "lookup": (frozenset({"on", "value"}), frozenset({"key"})),
     "expression": (frozenset(), frozenset()),
@@ -90,7 +90,7 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class DerivedTable:
-    """A derived table: one row for the delivery, or one per code of a list (`codes`, its key column shown as `name`)."""
+    """A derived table: one row for the delivery, or one per code of a list (`codes`, whose `key` is `shown_as`)."""
 
     name: str
     codes: str
@@ -221,8 +221,12 @@ class Resolver:
         if identity in self.done:
             return self.done[identity].level
         if identity in self.open:
-            circle = " → ".join(f"{owner}.{name}" for owner, name in [*self.open[self.open.index(identity) :], identity])
+            circle = " → ".join(
+                f"{owner}.{name}" for owner, name in [*self.open[self.open.index(identity) :], identity]
+            )
             refuse("rules.circle", declaration.place, circle=circle)
+        if declaration.name in self.schemas[declaration.owner]:
+            refuse("rules.derived_name", declaration.place, name=declaration.name)
         self.open.append(identity)
         derived = self._type(declaration)
         self.open.pop()
@@ -265,6 +269,7 @@ class Resolver:
             inputs = tuple(dict.fromkeys(self._column(declaration, owner, name) for name in own))
         if other in self.world.codes:
             self._check_code_keys(declaration, other)
+        self._check_types(declaration)
         text = declaration.options.get("where")
         if text is not None:
             level = max(level, self._names_in(other or owner, str(text)))
@@ -278,20 +283,27 @@ class Resolver:
 
     def _other(self, declaration: Declaration) -> str:
         """Name the record type or code list that the column looks into, if it is another relation."""
-        if declaration.kind not in {"lookup", "exists"}:
-            if declaration.kind in {"count", "overlap"} and declaration.subject != "rows":
-                refuse("rules.derived_subject", declaration.place, kind=declaration.kind, subject=declaration.subject)
-            if declaration.kind == "last_year" and declaration.subject != "count":
-                refuse("rules.derived_subject", declaration.place, kind=declaration.kind, subject=declaration.subject)
-            return ""
-        if declaration.subject in self.world.schemas:
-            # Only the person is one row to look into; everything else is counted or asked for.
-            if declaration.kind == "lookup" and (declaration.subject, declaration.names("on")) != (PERSON, (PERSON,)):
-                refuse("rules.derived_subject", declaration.place, kind="lookup", subject=declaration.subject)
-            return declaration.subject
-        if declaration.subject in self.world.codes and "where" not in declaration.options:
-            return declaration.subject
-        refuse("rules.derived_subject", declaration.place, kind=declaration.kind, subject=declaration.subject)
+        kind, subject = declaration.kind, declaration.subject
+        wanted = {"count": "rows", "overlap": "rows", "last_year": "count"}.get(kind, subject)
+        looks_elsewhere = kind in {"lookup", "exists"}
+        into_record = looks_elsewhere and subject in self.world.schemas
+        into_codes = looks_elsewhere and subject in self.world.codes and "where" not in declaration.options
+        # Only the person is one row to look into; everything else is counted or asked for.
+        many = into_record and kind == "lookup" and (subject, declaration.names("on")) != (PERSON, (PERSON,))
+        if subject != wanted or many or (looks_elsewhere and not into_record and not into_codes):
+            refuse("rules.derived_subject", declaration.place, kind=kind, subject=subject)
+        return subject if looks_elsewhere else ""
+
+    def _check_types(self, declaration: Declaration) -> None:
+        """Check that what is summed is a number, and that periods are days."""
+        schema, kind = self.schemas[declaration.owner], declaration.kind
+        if kind in {"sum", "concurrent_sum"} and not schema[declaration.subject].type.numeric:
+            refuse("rules.derived_subject", declaration.place, kind=kind, subject=declaration.subject)
+        days = [*declaration.names("from"), *declaration.names("to")]
+        days += [declaration.subject] if declaration.options.get("open_ended") else []
+        for name in days:
+            if schema[name].type is not Type.DATE:
+                refuse("rules.derived_subject", declaration.place, kind=kind, subject=name)
 
     def _check_code_keys(self, declaration: Declaration, codes: str) -> None:
         """Check that a code list has the columns by which it is looked into, one for each column of the row."""

@@ -38,7 +38,9 @@ def apply(tables: Mapping[str, pa.Table], findings: Findings, collection: Collec
     counted = {}
     for name, table in tables.items():
         emptied = _emptied(table, linked(name, table, tables)["_row"], name, by_effect[Effect.NULLSTILL_FELT])
-        counted[name] = emptied.filter(_kept(name, linked(name, table, tables), by_effect[Effect.HOLD_UTENFOR], persons))
+        counted[name] = emptied.filter(
+            _kept(name, linked(name, table, tables), by_effect[Effect.HOLD_UTENFOR], persons)
+        )
     return counted
 
 

@@ -27,7 +27,7 @@ PASSES, BREAKS, NOT_ASSESSED = "passes", "breaks", "not_assessed"
 
 def judge(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Report:
     """Judge one example as the municipality would, or as SSB where the rule runs there only."""
-    example = _filled(example, collection.year)
+    example = dict(_filled(example, collection.year))
     header = {"kommuneNr": "0403", "bydel": "00", **example.pop("header", {})}
     past = example.pop("last_year", None)
     records = collection.layout.records

@@ -28,7 +28,7 @@ FINDINGS = pa.schema(
         pa.field("shown", pa.list_(pa.string())),
     ]
 )
-"""One row a finding: `row` is the record's `_row`, null where the finding is about the delivery; `field` the one field to
+"""One row a finding: `row` is the record's `_row`, null where the finding is about the delivery; `field` the one to
 correct; `value` as it stood (never of an identity field or an id); `shown` the values that the message names."""
 
 _ISO_DAY = r"^([0-9]{4})-([0-9]{2})-([0-9]{2})$"

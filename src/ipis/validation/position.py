@@ -50,4 +50,4 @@ class Place:
 def refuse(code: str, place: Place, *, offset: int = 0, **params: object) -> NoReturn:
     """Refuse a definition, naming the file, the line and the column."""
     line, column = place.at(offset) if place.source else (place.line, place.column)
-    raise DefinitionRefused(code, file=place.file, line=line, column=column, **params)
+    raise DefinitionRefused(code, rule=None, file=place.file, line=line, column=column, **params)

@@ -93,7 +93,8 @@ class Relations:
         name = f"s_{owner}_{level}"
         types = {derived.declaration.name: derived.info.type for derived in columns}
         pieces = {
-            derived.declaration.name: stages.piece(derived, self._site(number)) for number, derived in enumerate(columns)
+            derived.declaration.name: stages.piece(derived, self._site(number))
+            for number, derived in enumerate(columns)
         }
         try:
             self.engine.execute(f"CREATE TEMP TABLE {name} AS {stages.stage(self.names[owner], pieces, types)}")

@@ -1,4 +1,4 @@
-"""All rules of a collection year, read, typed and checked against the layout: the year's rules are whole, or refused."""
+"""All rules of a collection year, read, typed and checked against the layout: they are whole, or refused."""
 
 from __future__ import annotations
 

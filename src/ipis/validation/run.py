@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipis.kernel.identifiers import FIELD_OF_REASON, RULE_OF_REASON, Reason
+from ipis.kernel.identifiers import FIELD_OF_REASON, RULE_OF_REASON
 from ipis.kernel.layout import Kind as FieldKind
 from ipis.validation import compile as sql
 from ipis.validation import rulebook, world
@@ -66,7 +66,9 @@ def run(
     with DuckDB(threads) as engine:
         values = world.header_values(collection, header)
         relations = Relations(engine, collection, book.resolver, values, local_keys=_local_keys(tables))
-        absent = {key for key, given in (("header", header), ("last_year", last_year), ("nation", nation)) if given is None}
+        absent = {
+            key for key, given in (("header", header), ("last_year", last_year), ("nation", nation)) if given is None
+        }
         runner = _Runner(book, relations, at, absent)
         relations.add_records(tables)
         if last_year is not None:
@@ -117,7 +119,9 @@ class _Runner:
                 against = (self._reason_against(made) for made in self.book.compiled if made.rule is rule)
                 self._not_assessed(rule, next(filter(None, against), ELSEWHERE))
         tables = [FINDINGS.empty_table(), *self.found]
-        findings = pa.concat_tables(tables).sort_by([("rule", "ascending"), ("record", "ascending"), ("row", "ascending")])
+        findings = pa.concat_tables(tables).sort_by(
+            [("rule", "ascending"), ("record", "ascending"), ("row", "ascending")]
+        )
         return Report(Findings(findings, self.book.texts), dict(sorted(self.verdicts.items())), self.culprits)
 
     def _layout_columns(self) -> Iterable[tuple[_Column, str]]:

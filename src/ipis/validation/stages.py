@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ipis.validation.compile import SQL_TYPES, Scope, constant, quote, render, unknown
 from ipis.validation.derived import PERSON
-from ipis.validation.terms import Column, Type
+from ipis.validation.terms import Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,10 +175,7 @@ def _exists(derived: Derived, site: Site) -> Piece:
         f"FROM {site.relations[declaration.subject]} o WHERE {key} IS NOT NULL GROUP BY {key}"
     )
     # Unknown where no row holds for certain but one might, as in any `or`.
-    value = (
-        f"CASE WHEN {own} IS NULL THEN NULL WHEN {join}.hit THEN TRUE "
-        f"WHEN {join}.open THEN NULL ELSE FALSE END"
-    )
+    value = f"CASE WHEN {own} IS NULL THEN NULL WHEN {join}.hit THEN TRUE WHEN {join}.open THEN NULL ELSE FALSE END"
     return Piece(value, _bad(derived, site), (f"LEFT JOIN ({found}) {join} ON {own} = {join}.k",))
 
 
@@ -228,7 +225,9 @@ def _concurrent_sum(derived: Derived, site: Site) -> Piece:
         ),
     )
     return Piece(
-        f"{join}.n", _bad(derived, site), (f"LEFT JOIN ({_running(derived, events)}) {join} ON {ROW}._row = {join}._row",)
+        f"{join}.n",
+        _bad(derived, site),
+        (f"LEFT JOIN ({_running(derived, events)}) {join} ON {ROW}._row = {join}._row",),
     )
 
 
@@ -279,11 +278,9 @@ def _counted(derived: Derived, site: Site, source: str | None, record: str) -> P
     if not table.codes:
         return Piece(f"(SELECT {measure} FROM {source} o WHERE {holds})", "FALSE")
     match = f"o.{quote(declaration.names('match')[0])}"
-    joins = (
-        f"LEFT JOIN (SELECT {match} AS k, {measure} AS n FROM {source} o WHERE {holds} GROUP BY {match}) {join} "
-        f"ON {ROW}.{quote(table.shown_as)} = {join}.k",
-    )
-    return Piece(f"COALESCE({join}.n, 0)", "FALSE", joins)
+    counted = f"SELECT {match} AS k, {measure} AS n FROM {source} o WHERE {holds} GROUP BY {match}"
+    joined = f"LEFT JOIN ({counted}) {join} ON {ROW}.{quote(table.shown_as)} = {join}.k"
+    return Piece(f"COALESCE({join}.n, 0)", "FALSE", (joined,))
 
 
 def _share(derived: Derived, site: Site) -> Piece:
@@ -329,8 +326,3 @@ def stage(source: str, pieces: Mapping[str, Piece], types: Mapping[str, Type]) -
 def nothing(kind: Type) -> Piece:
     """Stand in for a column that could not be derived."""
     return Piece(f"CAST(NULL AS {SQL_TYPES[kind]})", constant(value=False))
-
-
-def flagged_name(column: Column) -> str:
-    """Give the name of a column's flag."""
-    return f"{column.name}__bad"

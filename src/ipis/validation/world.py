@@ -1,4 +1,4 @@
-"""What expressions of a collection year can name: stored and supplied columns, families, code lists and header values."""
+"""What expressions of a year can name: stored and supplied columns, families, code lists and header values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEADER = "uttrekk"
 PERIOD = ("aargang", "fraDato", "tilDato")
-"""Header values that the collection year itself gives: what a rule says of the period is judged by the year asked for."""
+"""Header values that the collection year itself gives: rules judge by the year asked for."""
 
 _TYPES = {
     Kind.ID: Type.ID,
