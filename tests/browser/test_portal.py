@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
-from tests.browser.rooms import Portal
+from tests.filsluse.rooms import Portal
 from tests.filsluse.season import ZIP, Season
 
 from ipis.kernel.canonical import sha256
@@ -75,7 +75,9 @@ class Reader:
             seen.evaluate(self.axe)
             result = seen.evaluate('rules => axe.run(document, {runOnly: rules, resultTypes: ["violations"]})', RULES)
             found += [(width, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in result["violations"]]
-            assert seen.evaluate("document.documentElement.scrollWidth") <= width, f"{self.page.url} is wider than {width}"
+            assert seen.evaluate("document.documentElement.scrollWidth") <= width, (
+                f"{self.page.url} is wider than {width}"
+            )
         seen.close()
         assert found == [], self.page.url
 
@@ -142,7 +144,10 @@ def test_chapter_four_screen_by_screen(portal, reader):
     assert ZIP not in page.get_by_role("main").inner_text()
     page.get_by_role("link", name="Logg", exact=True).click()
     log = page.get_by_role("table").inner_text()
-    assert all(line in log for line in ("SSB la ut en fil", "Filen ble lastet ned", "Mottaket ble bekreftet", "Filen ble slettet"))
+    assert all(
+        line in log
+        for line in ("SSB la ut en fil", "Filen ble lastet ned", "Mottaket ble bekreftet", "Filen ble slettet")
+    )
     reader.audit()
     reader.send("Logg ut")
     assert page.url == f"{portal.url}/logg-inn"
@@ -155,7 +160,11 @@ def test_chapter_four_screen_by_screen(portal, reader):
 def test_the_language_is_switched_by_a_link_and_kept(portal, reader):
     page = reader.page
     page.goto(portal.url)
-    for name, code, heading in (("Nynorsk", "nn", "Logg inn"), ("English", "en", "Sign in"), ("Bokmål", "nb", "Logg inn")):
+    for name, code, heading in (
+        ("Nynorsk", "nn", "Logg inn"),
+        ("English", "en", "Sign in"),
+        ("Bokmål", "nb", "Logg inn"),
+    ):
         page.get_by_role("link", name=name).click()
         page.goto(f"{portal.url}/logg-inn")
         assert page.locator("html").get_attribute("lang") == code

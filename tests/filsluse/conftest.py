@@ -175,7 +175,10 @@ class Ssb:
         digest = announce or sha256(data)
         signed = sign_request(key or self.season.push, "PUT", target, body_sha256=digest)
         return self.http.put(
-            target, data, content_type="application/octet-stream", headers=signed | {"Ipis-SHA256": digest} | (headers or {})
+            target,
+            data,
+            content_type="application/octet-stream",
+            headers=signed | {"Ipis-SHA256": digest} | (headers or {}),
         )
 
     def show(self, note: PushNote, *, push_id="", signature=None):

@@ -48,7 +48,9 @@ class Season:
         seasonpack.attach(unsigned, root.sign(raw, "ipis-keys@v1"), pack)
         return cls(pack, root, push, receipts)
 
-    def feedback(self, content: bytes = b"PK sealed by the PIN", name: str = ZIP, **details: object) -> dict[str, bytes]:
+    def feedback(
+        self, content: bytes = b"PK sealed by the PIN", name: str = ZIP, **details: object
+    ) -> dict[str, bytes]:
         """Make the three files of a feedback: the zip, R4 over it, and R4's signature."""
         r4 = receipt.Receipt(
             kind=receipt.Kind.R4,

@@ -12,7 +12,10 @@ from ipis.kernel.errors import Misuse, Refused
 def test_a_new_account_mails_the_new_user_in_the_same_transaction():
     make_account(TESTVIK, TESTVIK_USER)
     (mail,) = mails()
-    assert (mail.recipient, mail.subject) == (TESTVIK_USER, "Ny bruker for IPLOS tilbakemelding fra Statistisk sentralbyrå")
+    assert (mail.recipient, mail.subject) == (
+        TESTVIK_USER,
+        "Ny bruker for IPLOS tilbakemelding fra Statistisk sentralbyrå",
+    )
     assert FilsluseAudit.objects.filter(event="account_made", actor="ssb staff").count() == 1
 
 

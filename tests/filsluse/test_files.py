@@ -93,9 +93,41 @@ class TestDownload:
         assert kinds() == ["file_listed", "file_downloaded", "file_downloaded"]
         assert FilsluseAudit.objects.filter(event="file_downloaded").count() == 4
 
+    def test_a_file_erased_a_moment_ago_is_404(self, ssb, in_testvik, portal):
+        note, _ = ssb.push()
+        (portal.files / note.id / ZIP).unlink()
+        assert in_testvik.get(f"/filer/{note.id}/{ZIP}").status_code == 404
+
     def test_without_a_login_there_is_the_login_page(self, ssb, testvik, browser):
         note, _ = ssb.push()
         assert browser.get(f"/filer/{note.id}/{ZIP}").headers["Location"] == "/logg-inn"
+
+
+class TestPrograms:
+    def test_they_list_download_and_confirm_as_people_do(self, ssb, testvik):
+        note, files_ = ssb.push()
+        program, token = api_login(testvik.username)
+        (row,) = program.get("/api/v1/filer", headers=token).json()
+        assert (row["id"], row["name"], row["size"], row["sha256"]) == (note.id, ZIP, note.zip.size, note.zip.sha256)
+        assert row["confirmed_at"] is None
+        for name, data in files_.items():
+            assert body_of(program.get(f"/api/v1/filer/{note.id}/{name}", headers=token)) == data
+        answer = program.post(f"/api/v1/filer/{note.id}/bekreftelse", headers=token)
+        assert answer.json() == {"state": "confirmed"}
+        assert program.get("/api/v1/filer", headers=token).json()[0]["confirmed_at"] is not None
+        assert kinds() == ["file_listed", "file_downloaded", "file_confirmed"]
+
+    def test_a_name_that_the_push_did_not_have_is_404(self, ssb, testvik):
+        note, _ = ssb.push()
+        program, token = api_login(testvik.username)
+        other = ZIP.replace(".zip", "-2.zip")
+        assert program.get(f"/api/v1/filer/{note.id}/{other}", headers=token).status_code == 404
+
+    def test_a_problem_is_json_in_the_language_asked_for(self, browser):
+        answer = browser.get("/api/v1/filer", headers={"Accept-Language": "en"})
+        assert set(answer.json()) == {"code", "found", "expected", "do", "retry"}
+        assert "log in" in answer.json()["do"]
+        assert browser.get("/api/v1/finnes-ikke").json()["code"] == "web.not_found"
 
 
 class TestConfirmation:

@@ -16,7 +16,9 @@ def attempt(browser, user=TESTVIK_USER, password="galt passord 1"):
 
 
 def api(browser, user=TESTVIK_USER, password=PASSWORD):
-    return browser.post("/api/v1/innlogging", json.dumps({"user": user, "password": password}), content_type="application/json")
+    return browser.post(
+        "/api/v1/innlogging", json.dumps({"user": user, "password": password}), content_type="application/json"
+    )
 
 
 def test_the_right_pair_leads_to_the_files(testvik, browser):
@@ -44,7 +46,9 @@ def test_an_unknown_user_costs_the_same_hash_as_a_known_one(testvik, monkeypatch
     from ipis.filsluse import accounts
 
     checked = []
-    monkeypatch.setattr(accounts, "check_password", lambda _password, encoded: bool(checked.append(encoded.split("$")[:4])))
+    monkeypatch.setattr(
+        accounts, "check_password", lambda _password, encoded: bool(checked.append(encoded.split("$")[:4]))
+    )
     attempt(new_browser())
     attempt(new_browser(), user="postmottak@finnes.ikke.test")
     assert len(checked) == 2
@@ -127,7 +131,9 @@ def test_closing_the_account_ends_its_sessions_at_once(in_testvik, testvik):
 
 def test_cookies_are_out_of_reach_of_scripts_and_other_sites(testvik, browser):
     cookies = log_in(browser, TESTVIK_USER).cookies
-    assert all(cookies[name]["httponly"] and cookies[name]["samesite"] == "Lax" for name in ("filsluse", "filsluse-enhet"))
+    assert all(
+        cookies[name]["httponly"] and cookies[name]["samesite"] == "Lax" for name in ("filsluse", "filsluse-enhet")
+    )
 
 
 def test_a_form_without_its_token_is_refused_with_a_page(testvik):
@@ -155,6 +161,8 @@ def test_a_browsers_cookie_is_no_login_for_programs(in_testvik):
     assert in_testvik.get("/api/v1/filer").status_code == 401
 
 
-@pytest.mark.parametrize("body", ["", "[]", '{"user": "a"}', '{"user": "a", "password": 1}', '{"user":"a","password":"b","c":"d"}'])
+@pytest.mark.parametrize(
+    "body", ["", "[]", '{"user": "a"}', '{"user": "a", "password": 1}', '{"user":"a","password":"b","c":"d"}']
+)
 def test_a_login_that_is_no_login_is_misuse(browser, body):
     assert browser.post("/api/v1/innlogging", body, content_type="application/json").status_code == 400

@@ -21,7 +21,11 @@ SUBJECTS = [
     "IPLOS-tilbakemelding: Ny fil for nedlasting",
 ]
 FORWARD = {"nb": "videresend denne e-posten", "nn": "send denne e-posten vidare", "en": "please forward this mail"}
-GENUINE = {"nb": "Slik vet dere at e-posten er ekte", "nn": "Slik veit de at e-posten er ekte", "en": "this mail is genuine"}
+GENUINE = {
+    "nb": "Slik vet dere at e-posten er ekte",
+    "nn": "Slik veit de at e-posten er ekte",
+    "en": "this mail is genuine",
+}
 HARMLESS = {"nb": "ingen personopplysninger", "nn": "ingen personopplysningar", "en": "no personal data"}
 
 
@@ -48,7 +52,7 @@ def relay(portal, monkeypatch):
     taken = []
 
     class Keeper:
-        async def handle_DATA(self, _server, _session, envelope):
+        async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's name
             taken.append(message_from_bytes(envelope.content, policy=policy.default))
             return "250 OK"
 

@@ -109,5 +109,8 @@ class TestTexts:
         assert known - said == {f"log.{kind}" for kind in EventKind}
 
     def test_mails_exist_in_every_language(self):
-        names = {language: sorted(p.name for p in (TEMPLATES / "filsluse/mail" / language).iterdir()) for language in ("nb", "nn", "en")}
+        names = {
+            language: sorted(p.name for p in (TEMPLATES / "filsluse/mail" / language).iterdir())
+            for language in ("nb", "nn", "en")
+        }
         assert names["nb"] == names["nn"] == names["en"] == ["new_file.txt", "new_password.txt", "new_user.txt"]

@@ -106,7 +106,9 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(ssb, portal, monkey
     assert not (portal.files / ("0" * 32)).exists()
 
 
-@pytest.mark.parametrize("name", ["x.zip", "040300_iplos_tilbakemelding_20180103.zip.exe", "..%2F..%2Fsettings.toml", ".zip"])
+@pytest.mark.parametrize(
+    "name", ["x.zip", "040300_iplos_tilbakemelding_20180103.zip.exe", "..%2F..%2Fsettings.toml", ".zip"]
+)
 def test_other_names_are_no_addresses(ssb, name):
     assert ssb.put("0" * 32, name, b"x").status_code == 404
 
@@ -135,7 +137,8 @@ def test_a_note_of_another_environment_or_address_is_refused(ssb, season, testvi
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{", b'{"push": 1, "signature": ""}', b'{"push": "*", "signature": ""}', b"[" * 70_000, b"\xff"]
+    "body",
+    [b"", b"[]", b"{", b'{"push": 1, "signature": ""}', b'{"push": "*", "signature": ""}', b"[" * 70_000, b"\xff"],
 )
 def test_a_body_that_is_no_note_is_misuse(ssb, body):
     answer = ssb.http.post(f"/api/v1/push/{'0' * 32}", body, content_type="application/json")
@@ -165,7 +168,10 @@ class TestEvents:
         events = ssb.events().json()
         assert [event["kind"] for event in events] == ["file_listed", "file_downloaded", "file_confirmed"]
         assert {event["push"] for event in events} == {note.id}
-        assert [e["kind"] for e in ssb.events(after=events[0]["number"]).json()] == ["file_downloaded", "file_confirmed"]
+        assert [e["kind"] for e in ssb.events(after=events[0]["number"]).json()] == [
+            "file_downloaded",
+            "file_confirmed",
+        ]
 
     def test_a_stranger_reads_nothing(self, ssb):
         assert ssb.http.get("/api/v1/hendelser?after=0").status_code == 422

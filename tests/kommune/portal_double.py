@@ -6,6 +6,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
 
 from ipis.kernel.canonical import sha256
 
@@ -31,8 +32,8 @@ class Double:
     def show(self, files: dict[str, bytes], push_id: str = "0" * 32) -> None:
         self.files[push_id] = files
 
-    def __enter__(self) -> Double:
-        self.server = _Quiet(("127.0.0.1", 0), _handler(self))
+    def __enter__(self) -> Self:
+        self.server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"double": self}))
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
         return self
@@ -65,70 +66,68 @@ class _Quiet(ThreadingHTTPServer):
         pass
 
 
-def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    double: Double
 
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if self.misbehaves():
-                return
-            if self.path == "/api/v1/innlogging":
-                good = json.loads(body) == {"user": USER, "password": PASSWORD}
-                self.answer(200, {"token": "t" * 43}) if good else self.answer(401, {"code": "filsluse.login"})
-            else:
-                double.confirmed.add(self.path.split("/")[4])
-                self.answer(200, {"state": "confirmed"})
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.misbehaves():
+            return
+        if self.path == "/api/v1/innlogging":
+            good = json.loads(body) == {"user": USER, "password": PASSWORD}
+            self.answer(200, {"token": "t" * 43}) if good else self.answer(401, {"code": "filsluse.login"})
+        else:
+            self.double.confirmed.add(self.path.split("/")[4])
+            self.answer(200, {"state": "confirmed"})
 
-        def do_GET(self):
-            if self.misbehaves():
-                return
-            if self.headers.get("Authorization") != "Bearer " + "t" * 43:
-                self.answer(401, {"code": "filsluse.session"})
-            elif self.path == "/api/v1/filer":
-                self.answer(200, double.listing())
-            else:
-                _, _, _, _, push_id, name = self.path.split("/")
-                self.send(double.files[push_id][name], zip_=name.endswith(".zip"))
+    def do_GET(self):
+        if self.misbehaves():
+            return
+        if self.headers.get("Authorization") != "Bearer " + "t" * 43:
+            self.answer(401, {"code": "filsluse.session"})
+        elif self.path == "/api/v1/filer":
+            self.answer(200, self.double.listing())
+        else:
+            _, _, _, _, push_id, name = self.path.split("/")
+            self.send(self.double.files[push_id][name], zip_=name.endswith(".zip"))
 
-        def misbehaves(self):
-            double.log.append(f"{self.command} {self.path} {self.headers.get('Range', '')}".strip())
-            planned = double.answers.get(self.path)
-            if not planned:
-                return False
-            status, body = planned.pop(0)
-            if status == 0:
-                self.close_connection = True
-                self.connection.close()
-                return True
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def misbehaves(self):
+        self.double.log.append(f"{self.command} {self.path} {self.headers.get('Range', '')}".strip())
+        planned = self.double.answers.get(self.path)
+        if not planned:
+            return False
+        status, body = planned.pop(0)
+        if status == 0:
+            self.close_connection = True
+            self.connection.close()
             return True
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        return True
 
-        def send(self, data, *, zip_):
-            asked = self.headers.get("Range", "bytes=0-")
-            start = int(asked.removeprefix("bytes=").removesuffix("-")) if double.ranges else 0
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(data) - start))
-            self.end_headers()
-            cut = double.cut_at.pop(0) if zip_ and double.cut_at else len(data)
-            self.wfile.write(data[start:cut])
-            if cut < len(data):
-                self.wfile.flush()
-                self.close_connection = True
+    def send(self, data, *, zip_):
+        asked = self.headers.get("Range", "bytes=0-")
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if self.double.ranges else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        cut = self.double.cut_at.pop(0) if zip_ and self.double.cut_at else len(data)
+        self.wfile.write(data[start:cut])
+        if cut < len(data):
+            self.wfile.flush()
+            self.close_connection = True
 
-        def answer(self, status, value):
-            body = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(self, status, value):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_args):
-            pass
-
-    return Handler
+    def log_message(self, *_args):
+        pass

@@ -52,6 +52,7 @@ def note_download(one: Tilbakemelding, member: Member, *, offset: int = 0, by: s
                 by=by,
             )
             return
+        _hold(one)
         if one.state == FileState.LISTED:
             _move(one, FileState.DOWNLOADED, downloaded_at=room_settings().business_clock().now())
         record_file(EventKind.FILE_DOWNLOADED, one, by=by)
@@ -60,7 +61,7 @@ def note_download(one: Tilbakemelding, member: Member, *, offset: int = 0, by: s
 def confirm(one: Tilbakemelding) -> None:
     """Take the municipality's word that it holds the zip whole; a second time changes nothing."""
     with transaction.atomic():
-        one.refresh_from_db()
+        _hold(one)
         if one.state == FileState.CONFIRMED:
             return
         if one.state == FileState.LISTED:
@@ -99,13 +100,18 @@ def remove_folder(folder: Path) -> None:
 
 def _take_away(one: Tilbakemelding, state: FileState, kind: EventKind) -> None:
     with transaction.atomic():
-        one.refresh_from_db()
+        _hold(one)
         if one.state in GONE:
             return
         _move(one, state)
         actor = "worker" if kind is EventKind.FILE_EXPIRED else ""
         record_file(kind, one, actor=actor)
         FilsluseJob.queue(ERASE, one.pk)
+
+
+def _hold(one: Tilbakemelding) -> None:
+    """Read the row as it stands and keep others from changing it until the transaction ends."""
+    one.refresh_from_db(from_queryset=Tilbakemelding.objects.select_for_update())
 
 
 def _move(one: Tilbakemelding, state: FileState, **fields: object) -> None:

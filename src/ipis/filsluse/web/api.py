@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -44,7 +44,7 @@ def list_files(request: HttpRequest) -> JsonResponse:
 
 
 @require_safe
-def download(request: HttpRequest, push_id: str, name: str) -> HttpResponse | StreamingHttpResponse:
+def download(request: HttpRequest, push_id: str, name: str) -> HttpResponse | FileResponse:
     """Send the zip, its receipt or the receipt's signature."""
     one, member = own_member(_account(request), push_id, name)
     return send(request, one, member, by="fetch")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
@@ -22,7 +22,7 @@ from ipis.lib.web.middleware import request_language
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Page = Callable[..., HttpResponse | StreamingHttpResponse]
+    Page = Callable[..., HttpResponse | FileResponse]
 
 _SHOWN_EVENTS = 200
 
@@ -31,7 +31,7 @@ def logged_in(page: Page) -> Page:
     """Let a page be seen by a municipality that is logged in; others meet the login page."""
 
     @wraps(page)
-    def guarded(request: HttpRequest, **parts: str) -> HttpResponse | StreamingHttpResponse:
+    def guarded(request: HttpRequest, **parts: str) -> HttpResponse | FileResponse:
         account = account_of(request)
         if account is None:
             return HttpResponseRedirect("/logg-inn")
@@ -120,7 +120,7 @@ def list_files(request: HttpRequest, account: Account) -> HttpResponse:
 
 @require_safe
 @logged_in
-def download(request: HttpRequest, account: Account, push_id: str, name: str) -> HttpResponse | StreamingHttpResponse:
+def download(request: HttpRequest, account: Account, push_id: str, name: str) -> HttpResponse | FileResponse:
     """Send a file."""
     one, member = own_member(account, push_id, name)
     return send(request, one, member, by="browser")

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 _LIB_TEMPLATES = Path(__file__).parent / "templates"
 _LIB_STATIC = Path(__file__).parent / "static"
+_CONTENT_POLICY = {
+    "default-src": ["'none'"],
+    "style-src": ["'self'"],
+    # The design system draws its icons from data addresses in its own style sheet.
+    "img-src": ["'self'", "data:"],
+    "font-src": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+    "base-uri": ["'none'"],
+}
 
 
 def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **more: Any) -> dict[str, Any]:
@@ -64,18 +74,7 @@ def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **mor
         "CSRF_COOKIE_SECURE": secure,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "CONTENT_SECURITY_POLICY": {
-            "DIRECTIVES": {
-                "default-src": ["'none'"],
-                "style-src": ["'self'"],
-                # The design system draws its icons from data addresses in its own style sheet.
-                "img-src": ["'self'", "data:"],
-                "font-src": ["'self'"],
-                "form-action": ["'self'"],
-                "frame-ancestors": ["'none'"],
-                "base-uri": ["'none'"],
-            }
-        },
+        "CONTENT_SECURITY_POLICY": {"DIRECTIVES": _CONTENT_POLICY},
         "DATA_UPLOAD_MAX_MEMORY_SIZE": 4 << 20,
         "FILE_UPLOAD_TEMP_DIR": str(settings.data),
         "LOGGING_CONFIG": None,

@@ -13,6 +13,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx2
 from aiosmtpd.controller import Controller
@@ -31,7 +32,7 @@ class Mailbox:
     taken: list[email.message.EmailMessage] = field(default_factory=list)
     came: threading.Condition = field(default_factory=threading.Condition)
 
-    async def handle_DATA(self, _server, _session, envelope):
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's name
         with self.came:
             self.taken.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
             self.came.notify_all()
@@ -71,7 +72,7 @@ class Portal:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Portal:
+    def __enter__(self) -> Self:
         self.smtp.start()
         self.run("init")
         for verb in ("serve", "work"):
@@ -90,7 +91,9 @@ class Portal:
         self.smtp.stop()
 
     def run(self, verb: str, *arguments: str) -> None:
-        subprocess.run([*_ipis(), "filsluse", verb, "--settings", str(self.settings), *arguments], check=True, timeout=_SECONDS)
+        subprocess.run(
+            [*_ipis(), "filsluse", verb, "--settings", str(self.settings), *arguments], check=True, timeout=_SECONDS
+        )
 
     def push(self, files: dict[str, bytes], tenant: str) -> PushNote:
         note = self.season.note(files, tenant)
