@@ -31,7 +31,8 @@ used may be left out.
 **Parquet**, one folder: `<record>.parquet` likewise; columns of text, or whole numbers, decimals and days as such.
 
 An empty value is an absent one. The same content gives the same tables and findings in each form; a flat file can
-besides show rows whose person does not exist. In flat files a row belongs to the first person with its `brukerNr`.
+besides show rows whose person does not exist. In flat files a row belongs to the first person with its `brukerNr`, so a
+person without a number has no rows there.
 Dates are `yyyy-mm-dd` from 1900 to 2099; decimals have a point; a service code may lack its leading zero."""
 
 
