@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from tests.kernel import parcel_cast as cast
 
-from ipis.kernel import container, opening, sealed
+from ipis.kernel import container, opening, packing, sealed
 from ipis.kernel.canonical import dumps
 from ipis.kernel.environment import Environment
 from ipis.kernel.errors import IpisError
@@ -225,6 +225,27 @@ def test_a_large_forsendelse_is_cut_between_persons_and_comes_together_again(lar
     assert code_of(opening.join_data, parts[:-1], layout) == "parcel.part_missing"
     assert code_of(opening.join_data, parts[::-1], layout) == "parcel.part_missing"
     assert code_of(opening.join_data, [], layout) == "parcel.part_missing"
+
+
+@pytest.mark.parametrize("most", [66_700, 70_000, 131_000, 133_000, 200_000, 1 << 20])
+def test_no_part_is_larger_than_asked_for(tmp_path, keys, most):
+    """Whole blocks of 64 KiB are filled: one more person would be one block more."""
+    rows = cast.rows(persons=700)
+    (path,) = cast.pack(
+        cast.facts(keys), rows, cast.contact(), keys.recipients, keys.sender, tmp_path / "x", Limits(part=most)
+    )
+    parts = read_container(path).manifest.parts
+    assert max(part.size for part in parts) <= most
+    assert (len(parts) == 3) is (most == 1 << 20)
+
+
+def test_a_single_person_larger_than_a_part_may_be_is_said_so(tmp_path, keys):
+    rows = cast.rows(persons=1)
+    many = {**rows.tables, "diagnose": pa.concat_tables([rows.tables["diagnose"].slice(0, 1)] * 1_000)}
+    with pytest.raises(IpisError) as caught:
+        next(packing._cut(replace(rows, tables=many), np.sort(packing._keys(rows.identities))[:1], 1000))
+    assert caught.value.code == "seal.part_size"
+    assert caught.value.params["least"] > 66_000
 
 
 def test_files_that_are_missing_doubled_or_of_another_forsendelse_are_refused(large, real, keys):

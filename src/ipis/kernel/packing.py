@@ -34,8 +34,14 @@ RECORD: Final = 32
 IDENTITIES: Final = "identities.bin"
 CONTACT: Final = "contact.json"
 Progress = Callable[[int, int], None]
-_FRAME: Final = 3 * BLOCK
-"""What header, directory, padding and age may add to a part's content."""
+_SEALED_BLOCK: Final = BLOCK + 16
+_AGE_FRAME: Final = 1_100
+"""What age adds to a part beside a tag for each block: its header and nonce, with the longest grease."""
+_PART_FRAME: Final = 8_192
+"""What header.json and the inner container add to a part's content, and more than that."""
+_FILE_FRAME: Final = 8_192
+_MANIFEST_ENTRY: Final = 600
+"""What a part adds to manifest and directory of a file, and more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,7 @@ def _cut(rows: Rows, keys: NDArray[np.bytes_], room: int | None) -> Iterator[_Pi
         yield piece
         return
     if len(keys) < 2:
-        raise Misuse("seal.part_size", least=room + _FRAME)
+        raise Misuse("seal.part_size", least=_least_part(sum(member.size for member in piece.members)))
     middle = len(keys) // 2
     yield from _cut(rows, keys[:middle], room)
     yield from _cut(rows, keys[middle:], room)
@@ -232,11 +238,11 @@ def _write_files(facts: Facts, sealed: list[_Sealed], key: SigningKey, out: Path
 def _file_numbers(parts: Sequence[Part], most: int | None) -> list[int]:
     """Fill files in the order of the parts; a part larger than a file may be is refused."""
     numbers: list[int] = []
-    number, filled = 1, 0
+    number, filled, frame = 1, 0, _FILE_FRAME + _MANIFEST_ENTRY * len(parts)
     for part in parts:
-        if most is not None and part.size + _FRAME > most:
-            raise Misuse("seal.file_size", least=part.size + _FRAME)
-        if most is not None and filled and filled + part.size + _FRAME > most:
+        if most is not None and part.size + frame > most:
+            raise Misuse("seal.file_size", least=part.size + frame)
+        if most is not None and filled and filled + part.size + frame > most:
             number, filled = number + 1, 0
         numbers.append(number)
         filled += part.size
@@ -244,9 +250,16 @@ def _file_numbers(parts: Sequence[Part], most: int | None) -> list[int]:
 
 
 def _room(most: int) -> int:
-    if most < 2 * _FRAME:
-        raise Misuse("seal.part_size", least=2 * _FRAME)
-    return most - _FRAME
+    """Tell how many bytes of content fit into a sealed part of so many bytes: whole blocks less a frame."""
+    blocks = (most - _AGE_FRAME) // _SEALED_BLOCK
+    if blocks < 1:
+        raise Misuse("seal.part_size", least=_least_part(1))
+    return blocks * BLOCK - _PART_FRAME
+
+
+def _least_part(content: int) -> int:
+    """Tell how large a sealed part must be allowed to be for so much content."""
+    return -(-(content + _PART_FRAME) // BLOCK) * _SEALED_BLOCK + _AGE_FRAME
 
 
 def _keys(records: NDArray[np.uint8]) -> NDArray[np.bytes_]:
