@@ -60,6 +60,7 @@ def _receive(job: Job, upload: Upload, season: SeasonPack, bench: Bench) -> None
         laid = _unpack(upload, season, bench)
         _commit(job, upload, laid, season, bench)
         reach(bench.settings, "receive:committed")
+        sweep_folders(bench.settings)
     except OurFault:
         raise
     except IpisError as error:
@@ -164,8 +165,18 @@ def _accept(parcel: Forsendelse, offer: Offer, upload: Upload, season: SeasonPac
     parcel.go(ParcelState.RECEIVED)
     parcel.save()
     _enrol_sender_key(parcel, offer, bench)
+    _end_overtaken(parcel)
     bench.receipts.issue(parcel, Kind.R1, parcel.arrived_at, pin_generation=parcel.pin_generation)
     Job.queue(PSEUDONYMISE, str(parcel.pk))
+
+
+def _end_overtaken(parcel: Forsendelse) -> None:
+    """Refuse half-arrived forsendelser that this one has overtaken: no last file could complete them any more."""
+    overtaken = Forsendelse.objects.filter(
+        enrolment=parcel.enrolment, state=ParcelState.ARRIVING, sequence__lte=parcel.sequence
+    )
+    for other in overtaken.exclude(pk=parcel.pk):
+        _refuse_whole(other, Refused("tpf.sequence", found=other.sequence, newest=parcel.sequence))
 
 
 def _enrol_sender_key(parcel: Forsendelse, offer: Offer, bench: Bench) -> None:
@@ -219,3 +230,12 @@ def remove_folder(where: Path) -> None:
     flush_folder(where)
     where.rmdir()
     flush_folder(where.parent)
+
+
+def sweep_folders(settings: TpfSettings) -> None:
+    """Delete the folders of forsendelser that have ended, should a crash or an overtaking have left one."""
+    over = (ParcelState.REFUSED, ParcelState.DONE, ParcelState.CLOSED)
+    for where in settings.parcels.iterdir():
+        state = Forsendelse.objects.filter(pk=where.name).values_list("state", flat=True).first()
+        if state is None or state in over:
+            remove_folder(where)

@@ -10,7 +10,7 @@ from ipis.kernel.errors import TryLater
 from ipis.lib.jobs import Worker
 from ipis.lib.mail import MailServer
 from ipis.tpf import login, quota, receive
-from ipis.tpf.accept import ERASE, PSEUDONYMISE, receive_step
+from ipis.tpf.accept import ERASE, PSEUDONYMISE, receive_step, sweep_folders
 from ipis.tpf.erase import clear_step, end_overdue, erase_step
 from ipis.tpf.forward import CLEAR, FORWARD, forward_step
 from ipis.tpf.mapping import pseudonymise_step
@@ -65,6 +65,7 @@ class Housekeeping:
         self._last = time.monotonic()
         login.sweep()
         receive.expire_abandoned(self._bench.settings)
+        sweep_folders(self._bench.settings)
         try:
             end_overdue(self._bench)
             quota.destroy_when_over(self._bench)
