@@ -44,14 +44,19 @@ def test_every_record_has_one_row_in_the_order_it_came(worker):
     assert table["id_class"].to_pylist() == ["national", "unlinkable", "unlinkable", "unlinkable", "national"]
     assert table["kjoenn"].to_pylist() == ["1", None, None, None, "1"]
     assert table["foedselsaar"].to_pylist() == [1950, None, None, 1950, 1950]
-    assert b"".join(table["person_key"].to_pylist()) == b"".join(content[i : i + 16] for i in range(0, len(content), 32))
+    assert b"".join(table["person_key"].to_pylist()) == b"".join(
+        content[i : i + 16] for i in range(0, len(content), 32)
+    )
     assert set(table["key_version"].to_pylist()) == {1}
     table.validate(full=True)
 
 
 def test_the_municipality_judges_as_tpf_does(worker):
     """What the supplied columns say at M is what the mapping brings to S."""
-    fids, types = ["01815012352", "01815012353", "41815012346", "00815012352", None, "018150"], ["1", "1", "1", "1", "3", "9"]
+    fids, types = (
+        ["01815012352", "01815012353", "41815012346", "00815012352", None, "018150"],
+        ["1", "1", "1", "1", "3", "9"],
+    )
     at_home = judge(read_identities(pa.array(fids), pa.array(types), DEMO), 2017, DEMO).columns()
     mapped = worker.mapping(records(fids, types), FIRST, 2017)
     for name, column in at_home.items():
