@@ -6,10 +6,10 @@ import signal
 import time
 
 import pytest
+from tests.journey.conftest import ipis, running_season
 
 from ipis.kernel.calendar import receipt_instant
 from ipis.local.parties import time_at
-from tests.journey.conftest import ipis, running_season
 
 WAIT = 60
 
