@@ -95,49 +95,71 @@ def reader(chromium, portal):
 
 
 def test_chapter_four_screen_by_screen(portal, reader):
+    link = choose_password(portal, reader)
+    log_in(reader)
+    files = portal.season.feedback(b"PK" + bytes(30_000))
+    portal.push(files, "0403")
+    fetch(portal, reader, files)
+    delete_and_read_the_log(reader)
+    reader.send("Logg ut")
+    assert reader.page.url == f"{portal.url}/logg-inn"
+    assert reader.strangers == [], "nothing is fetched from elsewhere"
+    assert link.rpartition("/")[2] not in portal.logs(), "a link never reaches a log"
+    assert PASSWORD not in portal.logs()
+
+
+def choose_password(portal, reader):
+    """Figures 4-2 to 4-5: two mails, the user name, the rules."""
     page = reader.page
     portal.run("account", "--kommune", "0403", "--user", USER)
     welcome = portal.mailbox.wait_for(NEW_USER).get_content()
     assert USER in welcome
-
-    page.goto(re.search(rf"{portal.url}/\S+", welcome)[0])  # figure 4-3
+    page.goto(re.search(rf"{portal.url}/\S+", welcome)[0])
     reader.audit()
     reader.send("Be om passord", Brukernavn=USER)
     reader.audit()
-
     link = re.search(rf"{portal.url}/passord/\S+", portal.mailbox.wait_for(NEW_PASSWORD).get_content())[0]
-    page.goto(link)  # figure 4-5
+    page.goto(link)
     reader.audit()
     reader.send("Lagre passordet", Nytt_passord="hamar17", Nytt_passord_en_gang_til="hamar17")
     assert page.get_by_role("alert").inner_text().startswith("Passordet følger ikke reglene")
     reader.audit()
     reader.send("Lagre passordet", Nytt_passord=PASSWORD, Nytt_passord_en_gang_til=PASSWORD)
+    assert "Passordet er lagret" in page.get_by_role("status").inner_text()
+    return link
 
-    assert "Passordet er lagret" in page.get_by_role("status").inner_text()  # figure 4-6
+
+def log_in(reader):
+    """Figure 4-6."""
     reader.audit()
     reader.send("Logg inn", Brukernavn=USER, Passord="feil")
-    assert "passer ikke sammen" in page.get_by_role("alert").inner_text()
+    assert "passer ikke sammen" in reader.page.get_by_role("alert").inner_text()
     reader.audit()
     reader.send("Logg inn", Passord=PASSWORD)
-    assert "Det ligger ingen filer her nå" in page.get_by_role("main").inner_text()
+    assert "Det ligger ingen filer her nå" in reader.page.get_by_role("main").inner_text()
     reader.audit()
 
-    files = portal.season.feedback(b"PK" + bytes(30_000))
-    portal.push(files, "0403")
-    page.goto(re.search(rf"{portal.url}/", portal.mailbox.wait_for(NEW_FILE).get_content())[0])  # figure 4-11
+
+def fetch(portal, reader, files):
+    """Figures 4-10 and 4-11."""
+    page = reader.page
+    page.goto(re.search(rf"{portal.url}/", portal.mailbox.wait_for(NEW_FILE).get_content())[0])
     reader.audit()
-    with page.expect_download() as download:
-        page.get_by_role("link", name=f"Last ned {ZIP}").click()
-    assert Path(download.value.path()).read_bytes() == files[ZIP]
     page.get_by_text("Kvittering og kontrollsum").click()
-    for name, label in zip(list(files)[1:], ("Kvittering R4", "Signatur til kvitteringen"), strict=True):
+    labels = (f"Last ned {ZIP}", "Kvittering R4", "Signatur til kvitteringen")
+    for (name, data), label in zip(files.items(), labels, strict=True):
         with page.expect_download() as download:
             page.get_by_role("link", name=label).click()
-        assert Path(download.value.path()).read_bytes() == files[name]
+        assert download.value.suggested_filename == name
+        assert Path(download.value.path()).read_bytes() == data
     page.get_by_role("button", name=f"Bekreft mottak {ZIP}").click()
     assert "Mottaket er bekreftet" in page.get_by_role("status").inner_text()
     reader.audit()
 
+
+def delete_and_read_the_log(reader):
+    """The rest of figure 4-11: the bin, and `Logs` in the menu."""
+    page = reader.page
     page.get_by_role("link", name=f"Slett {ZIP}").click()
     reader.audit()
     page.get_by_role("button", name="Ja, slett filen").click()
@@ -149,12 +171,6 @@ def test_chapter_four_screen_by_screen(portal, reader):
         for line in ("SSB la ut en fil", "Filen ble lastet ned", "Mottaket ble bekreftet", "Filen ble slettet")
     )
     reader.audit()
-    reader.send("Logg ut")
-    assert page.url == f"{portal.url}/logg-inn"
-
-    assert reader.strangers == [], "nothing is fetched from elsewhere"
-    assert link.rpartition("/")[2] not in portal.logs(), "a link never reaches a log"
-    assert PASSWORD not in portal.logs()
 
 
 def test_the_language_is_switched_by_a_link_and_kept(portal, reader):

@@ -1,10 +1,11 @@
 """The room itself: settings, worker, command line, the trust in the season pack, and that it holds no private key."""
 
+import re
 from datetime import timedelta
 
 import pytest
 import time_machine
-from tests.filsluse.conftest import NABO, NABO_USER, mails
+from tests.filsluse.conftest import NABO, NABO_USER, PASSWORD, mails
 from tests.filsluse.season import Season
 
 from ipis.filsluse import cli, trust
@@ -54,6 +55,28 @@ class TestSettings:
     def test_production_starts_when_it_is_whole(self, tmp_path):
         path = settings_file(tmp_path, "production", "https://filsluse.ssb.no", 'trusted_root = "ssh-ed25519 AAAA"')
         assert FilsluseSettings.load(path, {}).environment is Environment.PRODUCTION
+
+
+def test_behind_a_tls_server_forms_are_taken_from_the_public_address_only(tmp_path):
+    from ipis.lib.web.django import django_settings
+
+    path = settings_file(tmp_path, "production", "https://filsluse.ssb.no/", 'trusted_root = "ssh-ed25519 AAAA"')
+    room = FilsluseSettings.load(path, {})
+    values = django_settings(room, apps=[], urls="")
+    assert values["CSRF_TRUSTED_ORIGINS"] == ["https://filsluse.ssb.no"]
+    assert values["SESSION_COOKIE_SECURE"]
+    assert values["CSRF_COOKIE_SECURE"]
+    assert "filsluse.ssb.no" in values["ALLOWED_HOSTS"]
+
+
+def test_a_form_from_another_site_is_refused(testvik):
+    from django.test import Client
+
+    strict = Client(enforce_csrf_checks=True, headers={"host": "filsluse.test"})
+    token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', strict.get("/logg-inn").content.decode())[1]
+    fields = {"bruker": testvik.username, "passord": PASSWORD, "csrfmiddlewaretoken": token}
+    assert strict.post("/logg-inn", fields, headers={"origin": "https://evil.test"}).status_code == 403
+    assert strict.post("/logg-inn", fields, headers={"origin": "http://filsluse.test"}).status_code == 302
 
 
 class TestTrust:

@@ -33,4 +33,4 @@ def test_style_sheets_fetch_nothing_from_elsewhere(sheet):
     text = sheet.read_text(encoding="utf-8")
     assert "@import" not in text
     assert "@font-face" not in text
-    assert {start for start in re.findall(r"url\(\s*[\"']?([^)]{0,5})", text)} <= {"data:"}
+    assert set(re.findall(r"url\(\s*[\"']?([^)]{0,5})", text)) <= {"data:"}

@@ -72,6 +72,8 @@ def django_settings(settings: RoomSettings, *, apps: list[str], urls: str, **mor
         "X_FRAME_OPTIONS": "DENY",
         "SESSION_COOKIE_SECURE": secure,
         "CSRF_COOKIE_SECURE": secure,
+        # The outer server speaks TLS and passes requests on in clear; browsers send the origin that they see.
+        "CSRF_TRUSTED_ORIGINS": ["{0.scheme}://{0.netloc}".format(urlsplit(settings.public_url))],
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "CONTENT_SECURITY_POLICY": {"DIRECTIVES": _CONTENT_POLICY},

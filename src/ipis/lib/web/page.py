@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from ipis.kernel.errors import LANGUAGES
 from ipis.lib.web.middleware import request_language
 
@@ -35,7 +37,12 @@ class Languages:
         chosen = request.GET.get(_COOKIE, "")
         if chosen in LANGUAGES:
             response.set_cookie(
-                _COOKIE, chosen, max_age=_YEAR_SECONDS, secure=request.is_secure(), httponly=True, samesite="Lax"
+                _COOKIE,
+                chosen,
+                max_age=_YEAR_SECONDS,
+                secure=settings.SESSION_COOKIE_SECURE,
+                httponly=True,
+                samesite="Lax",
             )
         return response
 
