@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from ipis.synth.faults.plot import Fault, Finding, Plot
 from ipis.synth.people import districts_of
 
@@ -63,10 +61,10 @@ def _diagnosis_twice(plot: Plot) -> list[Finding] | None:
 
 
 def _assessed_too_late(plot: Plot) -> list[Finding] | None:
-    row = plot.one("vurdering")
-    if row is None:
+    row, day = plot.one("vurdering"), plot.after_year(30)
+    if row is None or day is None:
         return None
-    row.put("dato", (plot.collection.ends_on + timedelta(days=plot.rng.randint(1, 30))).isoformat())
+    row.put("dato", day)
     return [plot.finding("K093", row, "dato")]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from ipis.kernel.collection import Collection
@@ -71,6 +71,11 @@ class Plot:
     def person(self) -> Row:
         """Give the person's own record."""
         return self.rows["person"][0]
+
+    def after_year(self, most: int) -> str | None:
+        """Draw a day after the year; None where the format cannot write it (dates begin with 19 or 20)."""
+        day = (self.collection.ends_on + timedelta(days=self.rng.randint(1, most))).isoformat()
+        return day if day.startswith(("19", "20")) else None
 
     def of(self, record: str) -> list[Row]:
         """Give the person's rows of a record type, those drawn and those planted."""

@@ -81,9 +81,10 @@ def _ended_before_year(plot: Plot) -> list[Finding] | None:
 
 def _started_after_year(plot: Plot) -> list[Finding] | None:
     row = plot.one("tjeneste", lambda row: _running(row) and row["kode"] != _LONG_TERM)
-    if row is None:
+    day = plot.after_year(60)
+    if row is None or day is None:
         return None
-    row.put("startDato", (plot.collection.ends_on + timedelta(days=plot.rng.randint(1, 60))).isoformat())
+    row.put("startDato", day)
     return [plot.finding("K062", row, "startDato")]
 
 

@@ -1,0 +1,54 @@
+"""What `check` finds in an extract, in the form of faults.csv: the other side of the oracle."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ipis.kernel import extract
+from ipis.kernel.collection import Collection
+from ipis.kernel.environment import Environment
+from ipis.kernel.foedselsnummer import judge, read_identities
+from ipis.validation.run import run
+
+
+def found_in(path: Path, collection: Collection) -> Counter[tuple[str, ...]]:
+    """Run all rules of the municipality over an extract file; rule, record, brukerNr, id, field."""
+    read = extract.read(path, collection.layout)
+    tables = dict(read.tables)
+    person = tables["person"]
+    identities = read_identities(person["fid"], person["typeID"], Environment.DEMO)
+    judged = judge(identities, collection.year, Environment.DEMO)
+    for name, column in judged.columns().items():
+        person = person.append_column(name, column)
+    year = judged.foedselsaar.astype(np.int64)
+    age = pa.array((collection.year - year).astype(np.int16), mask=year == 0)
+    tables["person"] = person.append_column("alder", age).drop_columns(["fid", "typeID"])
+    report = run(collection, tables, at="M", header=dict(read.header))
+    assert not report.culprits
+    found: Counter[tuple[str, ...]] = Counter()
+    for finding in report.findings.table.to_pylist():
+        found[finding["rule"], finding["record"], *_key(tables, collection, finding), finding["field"]] += 1
+    return found
+
+
+def _key(tables: dict[str, pa.Table], collection: Collection, finding: dict[str, object]) -> tuple[str, str]:
+    row, record = finding["row"], str(finding["record"])
+    if row is None:
+        return "", ""
+    table = tables[record]
+    id_field = collection.layout.records[record].id_field
+    user = table["brukerNr"][row].as_py() or ""
+    return user, "" if not id_field else str(table[id_field][row].as_py() or "")
+
+
+def listed_in(path: Path) -> Counter[tuple[str, ...]]:
+    """Read faults.csv."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        assert next(rows) == ["rule", "record", "brukerNr", "id", "field"]
+        return Counter(tuple(row) for row in rows)
