@@ -202,3 +202,37 @@ def enrol(room, kommune=TESTVIK, pin=PIN, address="postmottak@k0403.kommune.test
 
     whom = enrolment.Enrolled(year=year, kommune=kommune, bydel=bydel, orgnr=demo_orgnr(kommune), address=address)
     return enrolment.enrol(whom, Secret(pin), recipient=Recipient(feedback_recipient(room)), at=IN_WINDOW)
+
+
+@pytest.fixture
+def smtp():
+    """Give a real SMTP server that keeps what it takes."""
+    from email import message_from_bytes, policy
+
+    from aiosmtpd.controller import Controller
+
+    class Keep:
+        def __init__(self):
+            self.messages = []
+            self.port = 0
+
+        async def handle_DATA(  # noqa: N802 - the name that aiosmtpd calls
+            self, _server, _session, envelope
+        ):
+            self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+            return "250 OK"
+
+    handler = Keep()
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    handler.port = controller.port
+    yield handler
+    controller.stop()
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

@@ -45,7 +45,18 @@ class TestMembers:
 
     @pytest.mark.parametrize(
         "name",
-        ["identity-0001.age", "data-1.age", "data-00001.age", "forward.json", "R3.json", "R5.json", "..", "x", "manifest.json.sig.sig", "ＲＩ.json"],
+        [
+            "identity-0001.age",
+            "data-1.age",
+            "data-00001.age",
+            "forward.json",
+            "R3.json",
+            "R5.json",
+            "..",
+            "x",
+            "manifest.json.sig.sig",
+            "ＲＩ.json",
+        ],
     )
     def test_unknown_name_is_refused(self, door, room, name):
         """Above all the identity part: it has no business at SSB."""
@@ -163,7 +174,16 @@ class TestHandOver:
         door.send(make(kommune=BYDAL, bydel="05"))
 
     @pytest.mark.parametrize(
-        "body", [b"", b"[]", b"null", b'{"forward": 1, "signature": ""}', b'{"forward": "!", "signature": ""}', b'{"forward": ""}', b"[" * 100_000]
+        "body",
+        [
+            b"",
+            b"[]",
+            b"null",
+            b'{"forward": 1, "signature": ""}',
+            b'{"forward": "!", "signature": ""}',
+            b'{"forward": ""}',
+            b"[" * 100_000,
+        ],
     )
     def test_body_that_is_not_the_agreed_json_is_refused(self, door, body):
         answer = door.client.post(f"/api/v1/inntak/{ID}", body, content_type="application/json")
@@ -194,7 +214,12 @@ class TestProofs:
     def test_forward_signed_by_another_key(self, door, make):
         made = make()
         stranger = SigningKey.generate("tpf-forward", Environment.TEST)
-        self.refused(door, replace(made, signature=stranger.sign(made.forward.to_bytes(), "ipis-forward@v1")), "signature.other_key", made)
+        self.refused(
+            door,
+            replace(made, signature=stranger.sign(made.forward.to_bytes(), "ipis-forward@v1")),
+            "signature.other_key",
+            made,
+        )
 
     def test_forward_signed_in_another_namespace(self, door, make, tpf):
         """A receipt's signature is no hand-over."""
@@ -228,7 +253,9 @@ class TestProofs:
     def test_manifest_signature_of_something_else(self, door, make, tpf):
         made = make()
         wrong = tpf.sender.sign(b"{}", "ipis-manifest@v1")
-        self.refused(door, resigned(tpf, made, members=made.members | {"manifest.json.sig": wrong}), "signature.wrong", made)
+        self.refused(
+            door, resigned(tpf, made, members=made.members | {"manifest.json.sig": wrong}), "signature.wrong", made
+        )
 
     def test_manifest_that_is_not_the_one_tpf_names(self, door, make, tpf):
         made = make()
@@ -283,7 +310,9 @@ class TestProofs:
     def test_r1_at_another_instant(self, door, make, tpf):
         """The phase follows from the instant; TPF may not move it afterwards."""
         made = make()
-        self.refused(door, resigned(tpf, made, received_at=datetime(2018, 1, 4, tzinfo=UTC)), "intake.receipt_differs", made)
+        self.refused(
+            door, resigned(tpf, made, received_at=datetime(2018, 1, 4, tzinfo=UTC)), "intake.receipt_differs", made
+        )
 
     def test_receipts_signed_by_another(self, door, make, tpf):
         made = make()
@@ -329,7 +358,10 @@ class TestProofs:
 def test_problem_is_told_in_the_language_asked_for(door, make):
     made = make()
     answer = door.client.post(
-        f"/api/v1/inntak/{made.forsendelse}", made.note(), content_type="application/json", headers={"accept-language": "nn"}
+        f"/api/v1/inntak/{made.forsendelse}",
+        made.note(),
+        content_type="application/json",
+        headers={"accept-language": "nn"},
     )
     assert "ikkje motteken" in answer.json()["found"]
 

@@ -112,7 +112,9 @@ class TestLayer:
     def test_no_rows_is_fine(self):
         assert LayerKey.generate().cover(np.zeros((0, 16), np.uint8)).shape == (0, 16)
 
-    @pytest.mark.parametrize("shape", [np.zeros(16, np.uint8), np.zeros((1, 15), np.uint8), np.zeros((1, 16), np.int64)])
+    @pytest.mark.parametrize(
+        "shape", [np.zeros(16, np.uint8), np.zeros((1, 15), np.uint8), np.zeros((1, 16), np.int64)]
+    )
     def test_wrong_shape_is_our_fault(self, shape):
         with pytest.raises(OurFault):
             LayerKey.generate().cover(shape)
@@ -139,7 +141,9 @@ class TestSettings:
     def test_production_as_it_must_be(self):
         assert SsbSettings(**self.STRICT).environment is Environment.PRODUCTION
 
-    @pytest.mark.parametrize("change", [{"trusted_root": ""}, {"kill_at": "load:opened"}, {"public_url": "http://ssb.example.no"}])
+    @pytest.mark.parametrize(
+        "change", [{"trusted_root": ""}, {"kill_at": "load:opened"}, {"public_url": "http://ssb.example.no"}]
+    )
     def test_production_refuses_what_is_only_for_demo(self, change):
         with pytest.raises(ValueError):
             SsbSettings(**self.STRICT | change)

@@ -129,7 +129,9 @@ class TestDelivery:
         load(sequence=3, seed=2)
         first, second, third = Delivery.objects.all()
         assert (first.same_content_as, second.same_content_as, third.same_content_as) == (None, first, None)
-        details = [json.loads(bytes(k.body))["details"]["same_content_as"] for k in Kvittering.objects.filter(kind="R3")]
+        details = [
+            json.loads(bytes(k.body))["details"]["same_content_as"] for k in Kvittering.objects.filter(kind="R3")
+        ]
         assert details == [None, first.forsendelse, None]
 
     def test_another_municipality_with_the_same_content_is_not_noted(self, load):
@@ -228,7 +230,9 @@ class TestRefusals:
         """Never a row dropped silently."""
         made = make()
         table = made.mapping.slice(rows.start, made.mapping.num_rows - 1)
-        assert self.run(door, intake, self.with_mapping(made, table, tpf, room, tmp_path)).problem == "parcel.commitment"
+        assert (
+            self.run(door, intake, self.with_mapping(made, table, tpf, room, tmp_path)).problem == "parcel.commitment"
+        )
 
     @pytest.mark.parametrize(
         ("column", "value"),
@@ -261,7 +265,7 @@ class TestRefusals:
 
     def test_refused_parcel_stays_refused(self, make, door, intake, load):
         """The same parcel again is answered from the row; nothing is tried twice."""
-        row, made = self.refused(load, "intake.leak", text="01815012352 {n}")
+        _, made = self.refused(load, "intake.leak", text="01815012352 {n}")
         door.put_all(made)
         assert door.post(made).status_code == 202
         intake.run(once=True)

@@ -101,7 +101,10 @@ def test_signature_needs_what_was_made_beside_the_body(tmp_path):
 def test_key_file_that_is_none_is_refused(sources, tmp_path, room, text):
     broken = tmp_path / "broken.json"
     broken.write_text(text)
-    assert refused(sources, tmp_path, key_files=[broken, room.public / "keys.json"]).code in ("ssb.pack_keys", "seasonpack.field")
+    assert refused(sources, tmp_path, key_files=[broken, room.public / "keys.json"]).code in (
+        "ssb.pack_keys",
+        "seasonpack.field",
+    )
 
 
 def test_missing_key_file_is_refused(sources, tmp_path):

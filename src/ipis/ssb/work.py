@@ -20,6 +20,7 @@ from ipis.kernel.errors import OurFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from ipis.lib.jobs import Worker
     from ipis.ssb.register.models import Job
     from ipis.ssb.settings import SsbSettings
@@ -109,7 +110,8 @@ def _claim(role: Role) -> str:
     ):
         pid = int(name.removeprefix(host).rstrip(":"))
         if pid == os.getpid() or not Path(f"/proc/{pid}").exists():
-            Job.release_all(name)
+            held = Job.objects.filter(state=JobState.RUNNING, claimed_by=name)
+            held.update(state=JobState.QUEUED, claimed_by="")
     return f"{host}{os.getpid()}:"
 
 
@@ -122,7 +124,7 @@ def _work(worker: Worker[Job], *, once: bool) -> None:
 
 
 def _sweep(settings: SsbSettings) -> None:
-    """Delete what no row has claimed, members without a hand-over and files without a row, and what has had its time."""
+    """Delete what no row has claimed (members without a hand-over, files without a row), and what has had its time."""
     from ipis.ssb.intake.models import Forsendelse
     from ipis.ssb.intake.staging import Staging
     from ipis.ssb.packs import packs

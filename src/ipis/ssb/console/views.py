@@ -8,7 +8,6 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from ipis.kernel.errors import IpisError
 from ipis.lib.jobs import JobState
 from ipis.lib.web.middleware import request_language
 from ipis.ssb.intake.load import release
@@ -53,4 +52,4 @@ def release_held(request: HttpRequest, forsendelse: str) -> HttpResponse:
 
 
 def _why(row: Forsendelse, language: str) -> str:
-    return IpisError(row.problem).render(language).found if row.problem else ""
+    return row.told.render(language).found if row.told else ""

@@ -179,16 +179,16 @@ def _pin_key_check(row: Forsendelse) -> None:
     )
 
 
-def _hold(row: Forsendelse, job: Job, problem: str) -> None:
+def _hold(row: Forsendelse, job: Job, code: str) -> None:
     with transaction.atomic():
-        move(row, State.HELD, actor=_ACTOR, problem=problem)
+        move(row, State.HELD, actor=_ACTOR, problem=OurFault(code))
         job.finish()
 
 
 def _refuse(row: Forsendelse, job: Job, error: IpisError, at: datetime) -> None:
     """Refuse the whole: nothing is loaded, the parts are deleted, the sender is told."""
     with transaction.atomic():
-        move(row, State.REFUSED, actor=_ACTOR, problem=error.code, rule=error.rule or "")
+        move(row, State.REFUSED, actor=_ACTOR, problem=error)
         Job.queue(CLEAR, row.forsendelse)
         due_mail(row, MailKind.AVVIST, at)
         job.finish()

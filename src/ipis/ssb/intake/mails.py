@@ -13,7 +13,7 @@ from django.db import transaction
 
 from ipis.kernel.calendar import OSLO
 from ipis.kernel.contact import Contact
-from ipis.kernel.errors import IpisError, TryLater
+from ipis.kernel.errors import OurFault, TryLater
 from ipis.kernel.receipt import Kind
 from ipis.ssb import kill
 from ipis.ssb.intake import letters
@@ -123,12 +123,7 @@ class MailWriter:
             _queue(f"kontakt-registrert:{row.forsendelse}", enrolled.address, letter, now)
 
     def _avvist(self, row: Forsendelse, collection: Collection, to: Addressee, now: datetime) -> None:
-        text = IpisError(row.problem).render(to.language)
-        facts = _facts(row, collection) | {
-            "code": row.problem,
-            "rule": row.rule,
-            "do": "" if "{" in text.do else text.do,
-        }
+        facts = _facts(row, collection) | _refusal_facts(row, to.language)
         _queue(f"avvist:{row.forsendelse}", to.email, letters.write(collection, "avvist", to.language, facts), now)
 
     def _avvist_registered(
@@ -137,7 +132,7 @@ class MailWriter:
         """Tell the registered address too: who sent something broken may have given a broken address."""
         if enrolled is None or enrolled.address == to.email:
             return
-        facts = _facts(row, collection) | {"code": row.problem, "rule": row.rule, "do": ""}
+        facts = _facts(row, collection) | _refusal_facts(row, to.language) | {"do": ""}
         letter = letters.write(collection, "avvist", to.language, facts)
         _queue(f"avvist-registrert:{row.forsendelse}", enrolled.address, letter, now)
 
@@ -209,6 +204,11 @@ def _loaded_facts(r3: Kvittering | None) -> dict[str, object]:
         "rows": rows,
         "same_content": receipt.details.get("same_content_as") is not None,
     }
+
+
+def _refusal_facts(row: Forsendelse, language: str) -> dict[str, object]:
+    text = (row.told or OurFault("web.failed")).render(language)
+    return {"code": row.problem, "rule": row.rule, "found": text.found, "do": text.do}
 
 
 def _shown(at: datetime) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from django.db import models
 
+from ipis.kernel.errors import IpisError
 from ipis.ssb.intake.transitions import State
 from ipis.ssb.register.models import Delivery, Phase
 
@@ -17,6 +18,8 @@ class Forsendelse(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     problem = models.CharField(max_length=80, blank=True)
     """The code of the refusal or of what holds it; never a text."""
+    problem_params = models.JSONField(default=dict, blank=True)
+    """Names and counts that fill the text of the code; never a value of a record."""
     rule = models.CharField(max_length=4, blank=True)
     register = models.CharField(max_length=64)
     year = models.PositiveSmallIntegerField()
@@ -48,6 +51,11 @@ class Forsendelse(models.Model):
             )
         ]
         ordering = ["id"]
+
+    @property
+    def told(self) -> IpisError | None:
+        """Give what holds or refused it as an error, to be told in any language; None where nothing did."""
+        return IpisError(self.problem, rule=self.rule or None, **self.problem_params) if self.problem else None
 
 
 class Member(models.Model):

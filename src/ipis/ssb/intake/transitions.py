@@ -13,6 +13,7 @@ from ipis.kernel.errors import OurFault
 from ipis.ssb.register.models import AuditEvent
 
 if TYPE_CHECKING:
+    from ipis.kernel.errors import IpisError
     from ipis.ssb.intake.models import Forsendelse
 
 
@@ -35,20 +36,25 @@ ALLOWED: dict[State, frozenset[State]] = {
 }
 
 
-def move(forsendelse: Forsendelse, to: State, *, actor: str, problem: str = "", rule: str = "") -> str:
-    """Change the state within the caller's transaction, or raise OurFault; gives the audit head."""
+def move(forsendelse: Forsendelse, to: State, *, actor: str, problem: IpisError | None = None) -> str:
+    """Change the state within the caller's transaction, or raise OurFault; gives the audit head.
+
+    `problem` is what refuses or holds it; without one an earlier problem is over.
+    """
     was = State(forsendelse.state)
     if to not in ALLOWED[was]:
         raise OurFault("ssb.transition", was=was.value, to=to.value)
+    told = {
+        "problem": problem.code if problem else "",
+        "rule": (problem.rule or "") if problem else "",
+        "problem_params": {name: str(value) for name, value in problem.params.items()} if problem else {},
+    }
     with transaction.atomic():
-        changed = (
-            type(forsendelse).objects.filter(pk=forsendelse.pk, state=was).update(state=to, problem=problem, rule=rule)
-        )
-        if not changed:
+        if not type(forsendelse).objects.filter(pk=forsendelse.pk, state=was).update(state=to, **told):
             raise OurFault("ssb.transition", was="?", to=to.value)
-        forsendelse.state, forsendelse.problem, forsendelse.rule = to, problem, rule
+        forsendelse.state = to
         return AuditEvent.append(
-            f"forsendelse.{to.value}", forsendelse.forsendelse, actor=actor, was=was.value, problem=problem
+            f"forsendelse.{to.value}", forsendelse.forsendelse, actor=actor, was=was.value, problem=told["problem"]
         )
 
 

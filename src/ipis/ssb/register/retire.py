@@ -1,4 +1,4 @@
-"""Destroys `lokal` when the year is over: from then on nobody at SSB can say which row was whose record (architecture §2.6)."""
+"""Destroys `lokal` when the year is over: from then on nobody at SSB can say which row was whose record."""
 
 from __future__ import annotations
 
