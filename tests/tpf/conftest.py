@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.tpf import season as cast
 
@@ -135,8 +136,8 @@ def ssb(monkeypatch):
 
     from ipis.tpf import forward
 
-    double, real = SsbDouble(), forward.httpx2.Client
-    monkeypatch.setattr(forward.httpx2, "Client", lambda **options: real(transport=double, **options))
+    double = SsbDouble()
+    monkeypatch.setattr(forward, "open_line", lambda: httpx2.Client(transport=double))
     return double
 
 

@@ -7,7 +7,7 @@ one transaction; the staged file goes last, since until then it is the only proo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -21,7 +21,7 @@ from ipis.lib.storage import flush_folder, remove_durably, write_durably
 from ipis.tpf import admission, notices
 from ipis.tpf.admission import Offer, Sender
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Forsendelse, Job, Part, SenderKey, Upload
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, SenderKey, Step, Upload
 from ipis.tpf.receive import staged
 from ipis.tpf.transitions import ParcelState, UploadState
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ipis.tpf.bench import Bench
     from ipis.tpf.settings import TpfSettings
 
-PSEUDONYMISE: Final = "pseudonymise"
-ERASE: Final = "erase"
 
 
 def folder(settings: TpfSettings, parcel: Forsendelse) -> Path:
@@ -167,7 +165,7 @@ def _accept(parcel: Forsendelse, offer: Offer, upload: Upload, season: SeasonPac
     _enrol_sender_key(parcel, offer, bench)
     _end_overtaken(parcel)
     bench.receipts.issue(parcel, Kind.R1, parcel.arrived_at, pin_generation=parcel.pin_generation)
-    Job.queue(PSEUDONYMISE, str(parcel.pk))
+    Job.queue(Step.PSEUDONYMISE, str(parcel.pk))
 
 
 def _end_overtaken(parcel: Forsendelse) -> None:

@@ -13,7 +13,6 @@ from ipis.kernel.calendar import OSLO, Phase
 from ipis.kernel.errors import LoginRefused, ParcelRefused, Refused, TryLater
 from ipis.kernel.forsendelse import verify_manifest
 from ipis.kernel.manifest import Manifest
-from ipis.kernel.seasonpack import PART_RECIPIENT
 from ipis.kernel.signature import PublicKey, signer_of
 from ipis.tpf.models import Enrolment, Forsendelse, SenderKey
 from ipis.tpf.transitions import ACCEPTED, ParcelState
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.tpf.models import Session, Upload
+
+
+_RECIPIENT = {"identity": "tpf", "data": "ssb", "contact": "feedback"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def _check_season(offer: Offer, season: SeasonPack, at: datetime) -> None:
     if (facts.register, facts.year) != (season.register, season.year):
         raise ParcelRefused("tpf.other_year", rule="K005", found=facts.year, expected=season.year)
     for part in offer.manifest.parts:
-        if part.key_id not in season.accepted_key_ids(PART_RECIPIENT[part.role], at):
+        if part.key_id not in season.accepted_key_ids(_RECIPIENT[part.role], at):
             raise ParcelRefused("tpf.other_recipient", rule="K002", part=part.name, key=part.key_id, year=season.year)
 
 

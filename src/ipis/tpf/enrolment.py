@@ -12,8 +12,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from ipis.kernel.errors import Misuse
-from ipis.tpf.accept import PSEUDONYMISE
-from ipis.tpf.models import Audit, Enrolment, Forsendelse, Job, SenderKey
+from ipis.tpf.models import Audit, Enrolment, Forsendelse, Job, SenderKey, Step
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def release_held(login: Login) -> list[str]:
             parcel.quota_waived = True
             parcel.save()
             Audit.append("held_released", parcel.identifier, actor="staff")
-            Job.again(PSEUDONYMISE, str(parcel.pk))
+            Job.again(Step.PSEUDONYMISE, str(parcel.pk))
     return [parcel.identifier for parcel in held]
 
 

@@ -6,7 +6,7 @@ A file is gone from disk before the receipt says so; a row that says "deleted" b
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
@@ -14,10 +14,10 @@ from ipis.kernel.errors import Refused
 from ipis.kernel.receipt import Kind
 from ipis.lib.storage import remove_durably
 from ipis.tpf import notices
-from ipis.tpf.accept import ERASE, folder, remove_folder
+from ipis.tpf.accept import folder, remove_folder
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.forward import CLEAR, FORWARD, write_forward
-from ipis.tpf.models import Audit, Forsendelse, Job
+from ipis.tpf.forward import write_forward
+from ipis.tpf.models import Audit, Forsendelse, Job, Step
 from ipis.tpf.receive import staged
 from ipis.tpf.transitions import ParcelState
 
@@ -45,7 +45,7 @@ def erase_step(job: Job, bench: Bench) -> None:
             bench.receipts.issue(parcel, Kind.R5, bench.clock.now(), refused=parcel.problem_code or None)
             if not rejected:
                 write_forward(parcel, bench)
-                Job.queue(FORWARD, str(parcel.pk))
+                Job.queue(Step.FORWARD, str(parcel.pk))
             job.finish()
         reach(bench.settings, "erase:committed")
         return
@@ -88,7 +88,7 @@ def end_overdue(bench: Bench) -> None:
             Audit.append("overdue", parcel.identifier, actor="worker", days=days)
             notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
             if not arriving:
-                Job.again(ERASE, str(parcel.pk))
+                Job.again(Step.ERASE, str(parcel.pk))
 
 
 def _delete_identities(parcel: Forsendelse, bench: Bench) -> None:

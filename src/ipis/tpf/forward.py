@@ -19,7 +19,7 @@ from ipis.lib.log import get_logger
 from ipis.tpf import notices
 from ipis.tpf.accept import folder
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Forsendelse, Job
+from ipis.tpf.models import Audit, Forsendelse, Job, Step
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from ipis.tpf.bench import Bench
 
-FORWARD: Final = "forward"
-CLEAR: Final = "clear"
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _CHUNK: Final = 1 << 20
 _REFUSALS: Final = (409, 413, 422)
@@ -83,7 +81,7 @@ def forward_step(job: Job, bench: Bench) -> None:
         parcel.go(ParcelState.FORWARDED)
         parcel.save()
         Audit.append("forwarded", parcel.identifier, actor="worker", sha256=sha256(bytes(parcel.forward or b"")))
-        Job.queue(CLEAR, str(parcel.pk))
+        Job.queue(Step.CLEAR, str(parcel.pk))
         job.finish()
     reach(bench.settings, "forward:committed")
 
@@ -92,7 +90,7 @@ def _send(parcel: Forsendelse, bench: Bench) -> None:
     forward = Forward.parse(bytes(parcel.forward or b""))
     small, where = _receipts(parcel), folder(bench.settings, parcel)
     place = f"{bench.settings.ssb_url.rstrip('/')}/api/v1/inntak/{parcel.identifier}"
-    with httpx2.Client(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client:
+    with open_line() as client:
         for member in forward.members:
             headers = {"Content-Length": str(member.size), "Ipis-SHA256": member.sha256}
             content = small.get(member.name)
@@ -107,6 +105,11 @@ def _send(parcel: Forsendelse, bench: Bench) -> None:
         _check(answer)
         if answer.status_code != httpx2.codes.ACCEPTED:
             raise TryLater("tpf.ssb_silent")
+
+
+def open_line() -> httpx2.Client:
+    """Open a line to SSB: no proxy of the environment, no redirects."""
+    return httpx2.Client(timeout=_TIMEOUT, trust_env=False, follow_redirects=False)
 
 
 def _check(answer: httpx2.Response) -> None:
@@ -134,7 +137,7 @@ def _note_refusal(job: Job, parcel: Forsendelse, error: Refused, bench: Bench) -
         parcel.save()
         Audit.append("refused_by_ssb", parcel.identifier, actor="worker", code=str(error.params["reason"]))
         notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
-        Job.queue(CLEAR, str(parcel.pk))
+        Job.queue(Step.CLEAR, str(parcel.pk))
         job.finish()
 
 

@@ -17,10 +17,10 @@ from ipis.kernel.receipt import Kind
 from ipis.kernel.rows import keys_of
 from ipis.lib.storage import measure
 from ipis.tpf import notices, quota
-from ipis.tpf.accept import ERASE, folder
+from ipis.tpf.accept import folder
 from ipis.tpf.bench import ROOT_KEY
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Forsendelse, Job, Part
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, Step
 from ipis.tpf.pseudonymise import Pseudonymiser
 from ipis.tpf.transitions import ParcelState
 
@@ -68,7 +68,7 @@ def pseudonymise_step(job: Job, bench: Bench) -> None:
         parcel.go(ParcelState.PSEUDONYMISED)
         parcel.save()
         bench.receipts.issue(parcel, Kind.R2, bench.clock.now(), **_counts(table, pseudonymiser))
-        Job.queue(ERASE, str(parcel.pk))
+        Job.queue(Step.ERASE, str(parcel.pk))
         job.finish()
     reach(bench.settings, "pseudonymise:committed")
 
@@ -81,7 +81,7 @@ def reject(job: Job, parcel: Forsendelse, error: Refused, bench: Bench) -> None:
         parcel.save()
         Audit.append("rejected", parcel.identifier, actor="worker", code=error.code)
         notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
-        Job.queue(ERASE, str(parcel.pk))
+        Job.queue(Step.ERASE, str(parcel.pk))
         job.finish()
 
 

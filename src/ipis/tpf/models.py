@@ -251,6 +251,16 @@ class QuotaSet(models.Model):
     digests = models.BinaryField()
 
 
+class Step(models.TextChoices):
+    """The worker's steps, in the order in which an upload and then its forsendelse pass them."""
+
+    RECEIVE = "receive", "read a stored file, lay out its parts, R1"
+    PSEUDONYMISE = "pseudonymise", "open identities in memory, seal the mapping, R2"
+    ERASE = "erase", "delete the sealed identities, R5"
+    FORWARD = "forward", "hand over to SSB"
+    CLEAR = "clear", "delete the other parts"
+
+
 class Job(jobs.Job):
     """The worker's steps: kind is the step, subject the row's id."""
 

@@ -19,7 +19,7 @@ from django.http import UnreadablePostError
 
 from ipis.kernel.errors import Refused, TryLater
 from ipis.lib.storage import flush_folder, remove_durably
-from ipis.tpf.models import Audit, Enrolment, Job, Upload
+from ipis.tpf.models import Audit, Enrolment, Job, Step, Upload
 from ipis.tpf.transitions import UploadState
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from ipis.tpf.models import Session
     from ipis.tpf.settings import TpfSettings
 
-RECEIVE = "receive"
 _CHUNK = 1 << 20
 
 
@@ -206,5 +205,5 @@ def _acknowledge(upload: Upload, offset: int, clock: Clock, settings: TpfSetting
         if offset == upload.length:
             upload.go(UploadState.STORED)
             upload.stored_at = clock.now()
-            Job.queue(RECEIVE, str(upload.pk))
+            Job.queue(Step.RECEIVE, str(upload.pk))
         upload.save(update_fields=["offset", "expires_at", "state", "stored_at"])

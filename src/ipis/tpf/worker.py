@@ -10,23 +10,23 @@ from ipis.kernel.errors import TryLater
 from ipis.lib.jobs import Worker
 from ipis.lib.mail import MailServer
 from ipis.tpf import login, quota, receive
-from ipis.tpf.accept import ERASE, PSEUDONYMISE, receive_step, sweep_folders
+from ipis.tpf.accept import receive_step, sweep_folders
 from ipis.tpf.erase import clear_step, end_overdue, erase_step
-from ipis.tpf.forward import CLEAR, FORWARD, forward_step
+from ipis.tpf.forward import forward_step
 from ipis.tpf.mapping import pseudonymise_step
-from ipis.tpf.models import Job, Outbox
+from ipis.tpf.models import Job, Outbox, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipis.tpf.bench import Bench
 
-STEPS: Final[dict[str, Callable[[Job, Bench], None]]] = {
-    receive.RECEIVE: receive_step,
-    PSEUDONYMISE: pseudonymise_step,
-    ERASE: erase_step,
-    FORWARD: forward_step,
-    CLEAR: clear_step,
+STEPS: Final[dict[Step, Callable[[Job, Bench], None]]] = {
+    Step.RECEIVE: receive_step,
+    Step.PSEUDONYMISE: pseudonymise_step,
+    Step.ERASE: erase_step,
+    Step.FORWARD: forward_step,
+    Step.CLEAR: clear_step,
 }
 """What is done with an upload and then with its forsendelse, in this order."""
 
@@ -37,7 +37,7 @@ def make_worker(bench: Bench) -> Worker[Job]:
     """Put the worker together; it polls often, since an upload's answer waits for it."""
     return Worker(
         jobs=Job,
-        steps={kind: partial(_run, step, bench) for kind, step in STEPS.items()},
+        steps={kind.value: partial(_run, step, bench) for kind, step in STEPS.items()},
         ticks=(partial(deliver_mail, bench), Housekeeping(bench)),
         poll_seconds=0.1,
     )
