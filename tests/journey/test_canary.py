@@ -126,9 +126,11 @@ def carry(season):
     box.wait_for("Ny fil for nedlasting", one.user, 40)
     season.turn_clocks(receipt_instant(time_at(season.parties["ssb"]), season.collection.receipt.hour))
     box.wait_for("", "iplos@", 40)
-    visit = Visit()
-    visit.fill_in(link_in(box.wait_for("Ny bruker", one.user, 20)), bruker=one.user)
-    visit.fill_in(link_in(box.wait_for("Nytt passord", one.user, 20)), passord="Vinter7januar", igjen="Vinter7januar")
+    with Visit() as visit:
+        visit.fill_in(link_in(box.wait_for("Ny bruker", one.user, 20)), bruker=one.user)
+        visit.fill_in(
+            link_in(box.wait_for("Nytt passord", one.user, 20)), passord="Vinter7januar", igjen="Vinter7januar"
+        )
     (home / "password").write_text("Vinter7januar\n", encoding="ascii")
     does("kommune", "fetch", "--url", urls["filsluse"], "--user", one.user, "--password-file", home / "password",
          "--pack", pack, "--out", home / "fetched", "--wait", 20)  # fmt: skip

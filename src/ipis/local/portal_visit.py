@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urljoin
 
 import httpx2
@@ -25,6 +25,14 @@ class Visit:
     client: httpx2.Client = field(
         default_factory=lambda: httpx2.Client(follow_redirects=True, timeout=20.0, trust_env=False)
     )
+
+    def __enter__(self) -> Self:
+        """Begin the visit."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the browser."""
+        self.client.close()
 
     def fill_in(self, address: str, **answers: str) -> str:
         """Open a page, fill its form that has the named fields, send it; give the answer page's text."""

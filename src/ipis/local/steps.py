@@ -71,10 +71,10 @@ def municipality_enrolled(run: Demo) -> tuple[str, list[Path]]:
 def password_chosen(run: Demo) -> tuple[str, list[Path]]:
     """Choose a password by the 60-minute link, as L17 §4.2 describes."""
     user, box = run.municipality.user, run.season.mailbox
-    visit = Visit()
-    visit.fill_in(link_in(box.wait_for(_NEW_USER, user, _WAIT)), bruker=user)
-    link = link_in(box.wait_for(_NEW_PASSWORD, user, _WAIT))
-    visit.fill_in(link, passord=_PASSWORD, igjen=_PASSWORD)
+    with Visit() as visit:
+        visit.fill_in(link_in(box.wait_for(_NEW_USER, user, _WAIT)), bruker=user)
+        link = link_in(box.wait_for(_NEW_PASSWORD, user, _WAIT))
+        visit.fill_in(link, passord=_PASSWORD, igjen=_PASSWORD)
     path = run.work / "portal.password"
     path.touch(mode=0o600)
     path.write_text(_PASSWORD + "\n", encoding="ascii")
