@@ -19,6 +19,9 @@ BREACHES = {
     "4. identity numbers are known to kommune, tpf and synth only": {
         "ssb/intake/breach.py": "from ipis.kernel import foedselsnummer"
     },
+    "4b. check digits are reached through the judgement and the leak scan": {
+        "ssb/intake/modulus_breach.py": "import ipis.kernel.modulus"
+    },
     "5. the pseudonym key is read in one place and made in one": {"tpf/breach.py": "import ipis.tpf.keys"},
     "6. what a municipality installs knows no web framework and no database driver": {
         "kommune/driver.py": "import ipis.lib.jobs"  # which imports Django: a wall is no wall with a door beside it

@@ -1,6 +1,6 @@
 """Check digits and birth dates over byte columns: the arithmetic that `foedselsnummer` and `leak` share.
 
-PROTECTED: only those two import it. A column `d` holds one digit position (0–9) a row, positions × numbers; everything
+PROTECTED: only those two and `synth` import it. A column `d` holds one digit position (0–9) a row, positions × numbers; everything
 is unsigned bytes, so that one instruction handles many numbers. Facts: docs/spec/pseudonym.md §2.
 """
 
@@ -26,13 +26,13 @@ def remainder(d: Bytes, weights: tuple[int, ...]) -> Bytes:
 
     Summed in two halves: five or six digits times such weights stay below 256.
     """
-    total = _modulus_11(_weighted(d, weights, 0, 5)) + _modulus_11(_weighted(d, weights, 5, len(weights)))
+    total: Bytes = _modulus_11(_weighted(d, weights, 0, 5)) + _modulus_11(_weighted(d, weights, 5, len(weights)))
     total -= (total >= 11) * np.uint8(11)
     return total
 
 
 def _weighted(d: Bytes, weights: tuple[int, ...], start: int, stop: int) -> Bytes:
-    total = d[start] * np.uint8(weights[start])
+    total: Bytes = d[start] * np.uint8(weights[start])
     term = np.empty_like(total)
     for position in range(start + 1, stop):
         np.multiply(d[position], np.uint8(weights[position]), out=term)
