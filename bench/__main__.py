@@ -58,7 +58,8 @@ def machine() -> str:
     )
     memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{cpu}, {os.cpu_count()} cores, {memory / 2**20:.0f} GiB; {system}"
+    busy = f"load {os.getloadavg()[2]:.1f} over the last 15 minutes"
+    return f"{cpu}, {os.cpu_count()} cores, {memory / 2**20:.0f} GiB; {system}; {busy}"
 
 
 def _lines(path: str) -> list[str]:
