@@ -3,14 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.kernel import parcel_cast as cast
 from tests.kommune import testvik
 
 from ipis.kernel import container
 from ipis.kernel.canonical import dumps, loads
 from ipis.kernel.environment import Environment
-from ipis.kernel.errors import IpisError, PackRefused
-from ipis.kernel.forsendelse import read_container
+from ipis.kernel.errors import IpisError
 from ipis.kernel.sealed import Identity
 from ipis.kernel.seasonpack import BODY, NAMESPACE, SIGNATURE, Body, Key, KeyState, SeasonPack, attach, body_of
 from ipis.kernel.signature import SigningKey
@@ -188,19 +186,6 @@ def test_signing_keys_follow_their_states_and_allowed_signers_names_the_party(tm
     assert pack.signing_keys("tpf-receipt") == ()
     assert f'ssb namespaces="ipis-receipt@v1" {receipt.openssh}\n' in pack.allowed_signers()
     assert coming.openssh not in pack.allowed_signers()
-
-
-def test_a_forsendelse_to_last_years_keys_is_refused_in_the_words_of_k002(tmp_path, desk, pack):
-    keys = cast.Keys(SigningKey.generate("sender", Environment.DEMO), desk.tpf, desk.ssb, desk.feedback)
-    right = read_container(cast.packed(tmp_path, keys)[0]).manifest
-    pack.check_recipients(right, AT)
-    other_year = read_container(cast.packed(tmp_path, keys, year=2016)[0]).manifest
-    other_keys = read_container(cast.packed(tmp_path, cast.Keys.make())[0]).manifest
-    for wrong in (other_year, other_keys):
-        with pytest.raises(PackRefused) as caught:
-            pack.check_recipients(wrong)
-        assert (caught.value.code, caught.value.rule) == ("seasonpack.key_not_valid", "K002")
-        assert caught.value.render("nb").found.endswith("som ikke gjelder for årgang 2017")
 
 
 def test_a_version_never_goes_down(pack):

@@ -218,9 +218,13 @@ def test_without_a_file_the_pin_is_asked_for_unseen(desk, monkeypatch, capsys):
 
 
 def test_last_years_pack_refuses_this_years_extract(tmp_path, capsys):
-    """K005: the pack's year is the open one; its keys are not this year's."""
+    """In the words of K002: download the new key and encrypt again."""
     old = testvik.desk(tmp_path / "old", year=2016)
-    assert refusal(capsys, old.seal(testvik.extract(tmp_path))) == (2, "extract.year")
+    assert run(old.seal(testvik.extract(tmp_path))) == 2
+    said = capsys.readouterr().err
+    assert "[seasonpack.key_not_valid]" in said
+    assert f"{old.tpf.key_id}, som ikke gjelder for årgang 2017" in said
+    assert "Last ned ny krypteringsnøkkel" in said
 
 
 def test_an_older_pack_than_one_seen_is_refused(desk, capsys):

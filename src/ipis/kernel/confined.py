@@ -163,7 +163,12 @@ def _limit(memory: int, cpu: int) -> None:
     """Raise the soft limits to what stands now and one call's share."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + memory, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (_below(hard, pages * resource.getpagesize() + memory), hard))
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + cpu, hard))
+    resource.setrlimit(resource.RLIMIT_CPU, (_below(hard, math.ceil(used.ru_utime + used.ru_stime) + cpu), hard))
+
+
+def _below(hard: int, wanted: int) -> int:
+    """Keep a soft limit below the hard one that the machine sets."""
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

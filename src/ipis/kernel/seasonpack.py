@@ -19,7 +19,6 @@ from ipis.kernel.collection import Collection, load
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.environment import Environment
 from ipis.kernel.errors import IpisError, PackRefused
-from ipis.kernel.manifest import Manifest
 from ipis.kernel.packing import Recipients
 from ipis.kernel.sealed import Recipient
 from ipis.kernel.signature import PublicKey
@@ -28,8 +27,6 @@ NAMESPACE: Final = "ipis-keys@v1"
 BODY: Final = "pack.json"
 SIGNATURE: Final = "pack.json.sig"
 DEFINITIONS: Final = "definitions/"
-PART_RECIPIENT: Final = {"identity": "tpf", "data": "ssb", "contact": "feedback"}
-"""Which key role each part of a forsendelse is sealed to."""
 _AGE_ROLES: Final = ("tpf", "ssb", "feedback")
 _SIGNING_ROLES: Final = ("tpf-receipt", "tpf-forward", "ssb-receipt", "ssb-push")
 _MAX_MEMBER: Final = 32 << 20
@@ -259,14 +256,6 @@ class SeasonPack:
     def signing_keys(self, role: str, at: datetime | None = None) -> tuple[PublicKey, ...]:
         """Give the public keys of a signing role that are taken at an instant."""
         return tuple(PublicKey.parse(k.public) for k in self.body.keys if k.role == role and k.accepted(at))
-
-    def check_recipients(self, manifest: Manifest, at: datetime | None = None) -> None:
-        """Refuse a forsendelse of another year or sealed to keys that are not this year's, in the words of K002."""
-        facts = manifest.facts
-        for part in manifest.parts:
-            its = self.accepted_key_ids(PART_RECIPIENT[part.role], at)
-            if part.key_id not in its or (facts.register, facts.year) != (self.register, self.year):
-                raise PackRefused("seasonpack.key_not_valid", rule="K002", key=part.key_id, year=self.year)
 
     def refuse_older(self, seen: int) -> None:
         """Refuse a version below one that has been seen: an old key set brought back."""

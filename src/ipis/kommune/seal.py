@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ipis.kernel.contact import Contact, contact_faults
-from ipis.kernel.errors import ExtractRefused, Misuse, Refused
+from ipis.kernel.errors import ExtractRefused, Misuse, PackRefused, Refused
 from ipis.kernel.forsendelse import Facts, Limits, read_container
 from ipis.kernel.forsendelse import pack as pack_forsendelse
 from ipis.kernel.header import Header
@@ -82,9 +82,7 @@ def seal(
     _warn_of_contact(contact, season, console)
     with _progress(console) as progress:
         reading = progress.add_task("extract", total=None)
-        checked = precheck.run(
-            extract, season, progress=lambda done, whole: progress.update(reading, completed=done, total=whole)
-        )
+        checked = _check(extract, season, lambda done, whole: progress.update(reading, completed=done, total=whole))
         levels = _refuse_critical(checked.report)
         prepared = prepare(checked.clear, season.collection.layout)
         sealing = progress.add_task("forsendelse", total=None)
@@ -140,6 +138,17 @@ def seal_prepared(
         sealed = _entry(facts, read_container(files[0]).manifest_sha256, wish.contact)
         ring.add(sealed)
     return files, sealed
+
+
+def _check(extract: Path, season: SeasonPack, progress: Callable[[int, int], None]) -> precheck.Checked:
+    """Read and judge the extract as `check` does; one of a later year meets last year's key (K002)."""
+    try:
+        return precheck.run(extract, season, progress=progress)
+    except ExtractRefused as error:
+        if error.code != "extract.year" or int(str(error.params["found"])) < season.year:
+            raise
+        key, year = season.active_key("tpf").key_id, error.params["found"]
+        raise PackRefused("seasonpack.key_not_valid", rule="K002", key=key, year=year) from error
 
 
 def _refuse_critical(report: Report) -> dict[str, int]:
