@@ -121,6 +121,7 @@ class LayoutRule:
     level: str
     effect: str
     message: Mapping[str, str]
+    runs_at: str = "M S"
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
