@@ -87,10 +87,9 @@ def bench(room, clock):
 @pytest.fixture
 def enrolled(transactional_db, clock, fast_pins):
     """Enrol Testvik and Nabo."""
+    from ipis.kernel.secret import Secret
     from ipis.tpf.desk import desk
     from ipis.tpf.enrolment import Login, enrol
-
-    from ipis.kernel.secret import Secret
 
     for kommune in (cast.TESTVIK, cast.NABO):
         login = Login(kommune, "00", cast.YEAR)

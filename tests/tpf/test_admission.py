@@ -68,7 +68,10 @@ FACTS = {
 def test_a_parcel_of_something_else_is_refused_before_and_after_the_upload(testvik, work, tmp_path, facts, code, rule):
     sealed = testvik.seal()
     path = signed_again(
-        sealed, tmp_path / "x", testvik.key, lambda m: dataclasses.replace(m, facts=dataclasses.replace(m.facts, **facts))
+        sealed,
+        tmp_path / "x",
+        testvik.key,
+        lambda m: dataclasses.replace(m, facts=dataclasses.replace(m.facts, **facts)),
     )
     answer = testvik.log_in().announce(path)
     assert (answer.status_code, answer.json()["code"], answer.json().get("rule")) == (422, code, rule)
@@ -228,7 +231,9 @@ def test_a_part_with_a_second_recipient_never_gets_its_r1(testvik, work, season,
     import pyrage
 
     path = testvik.seal()
-    parts = {"identity-0001.age": pyrage.encrypt(b"x" * 100, [season.pack.recipients.tpf.key, season.ssb.recipient.key])}
+    parts = {
+        "identity-0001.age": pyrage.encrypt(b"x" * 100, [season.pack.recipients.tpf.key, season.ssb.recipient.key])
+    }
 
     def fit(manifest):
         from ipis.kernel.canonical import sha256
@@ -312,7 +317,9 @@ def test_an_older_season_pack_is_never_taken_back(testvik, season, room):
     assert error.value.code == "seasonpack.version_down"
 
 
-@pytest.mark.parametrize("manifest", ["!!", base64.b64encode(b"{}").decode(), base64.b64encode(dumps({"a": 1})).decode()])
+@pytest.mark.parametrize(
+    "manifest", ["!!", base64.b64encode(b"{}").decode(), base64.b64encode(dumps({"a": 1})).decode()]
+)
 def test_an_announcement_that_is_no_manifest_is_refused(testvik, manifest):
     answer = testvik.log_in().post("/api/v1/forsendelser", {"manifest": manifest, "signature": "x"})
     assert answer.status_code in (400, 422)

@@ -46,7 +46,11 @@ def test_a_worker_killed_at_a_point_goes_on_where_it_stopped(live, tmp_path, poi
         tpf.log_in(Fields(cast.TESTVIK, "00", demo_orgnr(cast.TESTVIK)), Secret(demo_pin(cast.TESTVIK)), live.key)
         place = tpf.upload(path, lambda _: None)
         assert work_once(live, point) == -signal.SIGKILL
-        before = {signed.sha256 for signed in tpf.receipts() if signed.receipt.sequence == live.sequence} if live.sequence > 1 else set()
+        before = (
+            {signed.sha256 for signed in tpf.receipts() if signed.receipt.sequence == live.sequence}
+            if live.sequence > 1
+            else set()
+        )
         assert work_once(live) == 0
         state = tpf.state(place, 0)
         assert (state.state, state.receipts) == ("done", ("R1", "R2", "R5"))

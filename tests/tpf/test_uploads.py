@@ -8,12 +8,12 @@ import io
 
 import pytest
 import time_machine
+from django.http import UnreadablePostError
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.tpf import season as cast
 from tests.tpf.sender import TUS
 
-from django.http import UnreadablePostError
 from ipis.kernel.errors import TryLater
 from ipis.tpf import receive
 from ipis.tpf.desk import desk

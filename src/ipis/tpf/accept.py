@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from ipis.tpf.settings import TpfSettings
 
 
-
 def folder(settings: TpfSettings, parcel: Forsendelse) -> Path:
     """Name the folder of a forsendelse's sealed parts."""
     return settings.parcels / str(parcel.pk)

@@ -41,7 +41,7 @@ def uploads(request: HttpRequest) -> HttpResponse:
     if not re.fullmatch(r"([0-9a-f]{64})?", sha256, re.ASCII):
         raise Misuse("tpf.tus", header="Upload-Metadata")
     upload = receive.begin(own, _number(request, "Upload-Length"), sha256, desk())
-    return _answer(201, **_place(upload), **{"Location": reverse("tpf-upload", args=[upload.public_id])})
+    return _answer(201, **_place(upload), Location=reverse("tpf-upload", args=[upload.public_id]))
 
 
 @interface("HEAD", "PATCH", "GET")
