@@ -102,8 +102,14 @@ def _flat_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _byte_matrix(strings: pa.Array, width: int) -> tuple[NDArray[np.int64], Bytes]:
     """Give byte lengths (n) and the first bytes of each string (n × width), filled up with zero."""
     count = len(strings)
-    if not count:
-        return np.zeros(0, np.int64), np.zeros((0, width), np.uint8)
+    lengths, matrix = np.empty(count, np.int64), np.empty((count, width), np.uint8)
+    for rows in _blocks(count):
+        lengths[rows], matrix[rows] = _block_matrix(strings.slice(rows.start, rows.stop - rows.start), width)
+    return lengths, matrix
+
+
+def _block_matrix(strings: pa.Array, width: int) -> tuple[NDArray[np.int64], Bytes]:
+    count = len(strings)
     _, offsets_buffer, data_buffer = strings.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int32)[strings.offset : strings.offset + count + 1].astype(np.int64)
     data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
