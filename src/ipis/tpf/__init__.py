@@ -1,1 +1,1 @@
-"""The trusted pseudonym manager: login, receive, pseudonymise, forward, receipt; never a health value or an identifier on disk."""
+"""The trusted pseudonym manager: login, receive, pseudonymise, forward; no health value, no identifier on disk."""

@@ -1,7 +1,7 @@
 """The worker's first step: a stored file is read strictly, its sealed parts laid out, and the whole receipted as R1.
 
-Order: judge before anything is kept; parts durable before their rows; R1, the enrolment of the sender key and the next job in
-one transaction; the staged file goes last, since until then it is the only proof of what came.
+Order: judge before anything is kept; parts durable before their rows; R1, the enrolment of the sender key and the next
+job in one transaction; the staged file goes last, since until then it is the only proof of what came.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ipis.tpf.receive import staged
 from ipis.tpf.transitions import ParcelState, UploadState
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from ipis.kernel.manifest import Part as ManifestPart
@@ -83,12 +84,12 @@ def _unpack(upload: Upload, season: SeasonPack, bench: Bench) -> _Laid:
     verify(container, sender=offer.signer, environment=season.environment)
     for part in container.parts:
         check_header(next(container.archive.chunks(part.name))[:MAX_HEADER])
-    parcel = _arriving(offer, upload)
+    parcel = _arriving(offer, upload, at)
     _lay_out(container, parcel, bench)
     return _Laid(parcel, container.parts)
 
 
-def _arriving(offer: Offer, upload: Upload) -> Forsendelse:
+def _arriving(offer: Offer, upload: Upload, at: datetime) -> Forsendelse:
     """Find or make the row that the files of one manifest share."""
     facts = offer.manifest.facts
     return Forsendelse.objects.get_or_create(
@@ -102,7 +103,7 @@ def _arriving(offer: Offer, upload: Upload) -> Forsendelse:
             "sequence": facts.sequence,
             "sender_key": offer.signer.openssh,
             "pin_generation": upload.pin_generation,
-            "arrived_at": upload.stored_at,
+            "arrived_at": at,
         },
     )[0]
 
@@ -192,7 +193,7 @@ def _enrol_sender_key(parcel: Forsendelse, offer: Offer, bench: Bench) -> None:
 
 
 def _refuse(job: Job, upload: Upload, error: IpisError, laid: _Laid | None, bench: Bench) -> None:
-    """Refuse a file: its bytes go, its code stays to be told, and the registered address hears that there was a refusal.
+    """Refuse a file: its bytes go, its code stays to be told, and the registered address hears of a refusal.
 
     When the whole was refused at its last file (`laid`), the parts that its other files brought go too.
     """

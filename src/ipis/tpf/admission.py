@@ -1,6 +1,6 @@
-"""Whether a forsendelse may come in, judged from manifest, login and season alone – before the upload and again at its end.
+"""Whether a forsendelse may come in, judged from manifest, login and season alone – before the upload and at its end.
 
-The web process asks it to spare a sender a useless upload; what counts is the worker's judgement when all bytes are here.
+The web process asks to spare a sender a useless upload; what counts is the worker's judgement when all bytes are here.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_offer(raw: bytes, signature: bytes) -> Offer:
 def judge(offer: Offer, sender: Sender, season: SeasonPack, at: datetime) -> Forsendelse | None:
     """Let an offer pass (None), or give the forsendelse as which it is stored already.
 
-    Raises ParcelRefused, Refused, LoginRefused, or TryLater (tpf.not_open). First what the parcel is, then whose, then when.
+    Raises ParcelRefused, Refused, LoginRefused, or TryLater (tpf.not_open). First what it is, then whose, then when.
     """
     verify_manifest(offer.raw, offer.signature, sender=offer.signer, environment=season.environment)
     _check_login(offer, sender.enrolment)
@@ -93,7 +93,7 @@ def check_open(season: SeasonPack, at: datetime) -> Phase:
 
 
 def _check_login(offer: Offer, enrolment: Enrolment) -> None:
-    """K009: the forsendelse is of the municipality, district and organisation number that logged in."""
+    """Require (K009) that the forsendelse is of the municipality, district and organisation number that logged in."""
     facts = offer.manifest.facts
     if (facts.kommune, facts.bydel, facts.orgnr) != (enrolment.kommune, enrolment.bydel, enrolment.orgnr):
         raise ParcelRefused(
@@ -105,7 +105,7 @@ def _check_login(offer: Offer, enrolment: Enrolment) -> None:
 
 
 def _check_sender_key(offer: Offer, sender: Sender) -> None:
-    """The enrolled key signed it; before there is one, the key that also signed the login's nonce."""
+    """Require the enrolled key; before there is one, the key that also signed the login's nonce."""
     living = SenderKey.living(sender.enrolment.kommune, sender.enrolment.bydel)
     key = offer.signer
     if living is not None and key.openssh != living.public:
@@ -127,7 +127,7 @@ def _standing(offer: Offer) -> Forsendelse | None:
 
 
 def _check_season(offer: Offer, season: SeasonPack, at: datetime) -> None:
-    """K005 and K002: the open year, sealed to keys that the season pack still accepts."""
+    """Require the open year (K005), sealed (K002) to keys that the season pack still accepts."""
     facts = offer.manifest.facts
     if (facts.register, facts.year) != (season.register, season.year):
         raise ParcelRefused("tpf.other_year", rule="K005", found=facts.year, expected=season.year)

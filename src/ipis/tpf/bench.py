@@ -1,4 +1,4 @@
-"""What the worker works with: the private keys of TPF, read once; a key of another role or environment stops it at start."""
+"""What the worker works with: the private keys of TPF, read once; a key of another role stops it at start."""
 
 from __future__ import annotations
 

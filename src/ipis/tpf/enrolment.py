@@ -1,4 +1,4 @@
-"""What TPF's staff do: enrol a municipality, release its sender key, let a held forsendelse go on. Each leaves an audit event."""
+"""What TPF's staff do: enrol a municipality, release its sender key, let a held forsendelse go on; all audited."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Login:
 
 
 def enrol(login: Login, orgnr: str, pin: Secret, address: str, pins: PinHasher) -> int:
-    """Enrol a municipality or renew its enrolment; gives the generation of its PIN, which counts up with each new PIN."""
+    """Enrol a municipality or renew its enrolment; gives the generation of its PIN, counted up with each new one."""
     _check(login, orgnr, address)
     if not 4 <= len(pin.reveal()) <= 100 or not pin.reveal().isprintable():
         raise Misuse("tpf.pin_form")

@@ -1,4 +1,4 @@
-"""Deletion: the sealed identities once their mapping is sealed or the forsendelse refused (R5), the other parts once SSB has them.
+"""Deletion: sealed identities once their mapping is sealed or all is refused (R5), the other parts once SSB has them.
 
 A file is gone from disk before the receipt says so; a row that says "deleted" before a crash is never believed.
 """

@@ -1,6 +1,6 @@
 """The way to SSB: every member put where SSB names it, then a signed list of them; SSB's 202 means durable over there.
 
-All of it may be done again after a crash or a silence: members are named by forsendelse and hash, and the list was written once.
+All of it may be done again after a crash or a silence: members are named by forsendelse, the list is written once.
 """
 
 from __future__ import annotations

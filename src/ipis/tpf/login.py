@@ -53,8 +53,8 @@ class _Device:
 def login(attempt: Attempt, desk: Desk) -> str:
     """Let somebody in and give the session's token.
 
-    Raises LoginRefused (tpf.login: some field is wrong; tpf.other_key: the fields are right, the key is not the enrolled
-    one) or TryLater (tpf.locked).
+    Raises LoginRefused (tpf.login: some field is wrong; tpf.other_key: the fields are right, the key is not the
+    enrolled one) or TryLater (tpf.locked).
     """
     device = _prove_device(attempt, desk)
     taken = _limits(attempt, device, desk)

@@ -1,6 +1,6 @@
-"""The worker's second step: identities are opened in memory, judged and pseudonymised, and the mapping sealed to SSB; R2.
+"""The worker's second step: identities opened in memory, judged and pseudonymised, the mapping sealed to SSB; R2.
 
-What is wrong with a single number is its reason code in the mapping; only a part that does not fit its forsendelse refuses all.
+What is wrong with a single number is its reason code in the mapping; a part that does not fit refuses all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How many distinct persons a municipality may send in a year, so that nobody builds a dictionary of all numbers.
 
-Kept are HMACs, under a key of the worker, of the national pseudonyms (one for each number); the key is destroyed in June.
+Kept are HMACs, under a key of the worker, of national pseudonyms (one for each number); the key is destroyed in June.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Files on their way in: staged in the room's folder, acknowledged only after fsync, continued at exactly the next byte.
+"""Files on their way in: staged in the room's folder, acknowledged after fsync, continued at exactly the next byte.
 
-The row's offset is the truth; what a cut connection or a killed process left beyond it is cut away before more is written.
+The row's offset is the truth; what a cut connection or a killed process left beyond it is cut away first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The season pack in force, as the settings name it; its definitions, keys and municipalities come from nowhere else."""
+"""The season pack in force, as the settings name it; definitions, keys and municipalities come from nowhere else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Season:
         self._read: tuple[tuple[int, int], SeasonPack] | None = None
 
     def current(self) -> SeasonPack:
-        """Give the pack; raises TryLater (tpf.no_season) while there is none, PackRefused when it is not to be trusted."""
+        """Give the pack; raises TryLater (tpf.no_season) while there is none, PackRefused when it is not trusted."""
         path = self._settings.pack
         if path is None or not path.exists():
             raise TryLater("tpf.no_season")

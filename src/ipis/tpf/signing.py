@@ -1,4 +1,4 @@
-"""Receipts, and nothing else, are signed here: with a key that only the worker reads, within the transaction of what they tell."""
+"""Receipts, and nothing else, are signed here, with a key only the worker reads, in the transaction they tell of."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReceiptSigner:
         return "<ReceiptSigner>"
 
     def issue(self, parcel: Forsendelse, kind: Kind, at: datetime, **details: str | int | None) -> SignedReceipt:
-        """Sign and store a receipt, its audit event before it, in the caller's transaction; one that stands is given again."""
+        """Sign and store a receipt and its audit event in the caller's transaction; one that stands is given again."""
         standing = parcel.receipts.filter(kind=kind).first()
         if standing is not None:
             return standing.signed

@@ -48,5 +48,5 @@ def application(settings_file: Path) -> WSGIHandler:
 
 def room_settings() -> TpfSettings:
     """Give the settings that `configure` was handed."""
-    settings: TpfSettings = django_conf.IPIS_TPF
+    settings: TpfSettings = django_conf.IPIS_TPF  # type: ignore[misc]  # put there by `configure`
     return settings

@@ -16,7 +16,7 @@ class UploadState(models.TextChoices):
 
 
 class ParcelState(models.TextChoices):
-    """Where one forsendelse is; R1, R2 and R5 are written by the steps into `received`, `pseudonymised` and `erased`."""
+    """Where one forsendelse is; R1, R2 and R5 come with `received`, `pseudonymised` and `erased`."""
 
     ARRIVING = "arriving", "some of its files are here"
     RECEIVED = "received", "all is here and durable: R1"

@@ -1,4 +1,4 @@
-"""The interface for programs: login, announcing a forsendelse, its state and its receipts, and receipts that SSB brings."""
+"""The interface for programs: login, announcing a forsendelse, its state and receipts, receipts of SSB."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from pydantic import Field
 
 from ipis.kernel.errors import IpisError, Misuse, Refused, TryLater
@@ -129,7 +129,7 @@ def all_receipts(request: HttpRequest) -> HttpResponse:
 
 
 @interface("GET")
-def season_pack(_request: HttpRequest, name: str) -> HttpResponse | FileResponse:
+def season_pack(_request: HttpRequest, name: str) -> HttpResponseBase:
     """Mirror the season pack that SSB publishes, byte for byte."""
     pack, path = desk().season.current(), desk().settings.pack
     if path is None or name != f"{pack.register}-{pack.year}.sesong":

@@ -1,4 +1,4 @@
-"""The form page: log in, choose a file, read the receipt; works without JavaScript, in a browser that shows the PIN only.
+"""The form page: log in, choose a file, read the receipt; works without JavaScript, and shows the PIN only.
 
 A browser has no sender key of its own: what it sends must be signed by the key that the module has enrolled.
 """
@@ -6,6 +6,7 @@ A browser has no sender key of its own: what it sends must be signed by the key 
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,10 +119,8 @@ def receipt(request: HttpRequest, public_id: str) -> HttpResponse:
 @csrf_protect
 def leave(request: HttpRequest) -> HttpResponse:
     """End the session."""
-    try:
+    with suppress(LoginRefused):
         _session(request).delete()
-    except LoginRefused:
-        pass
     response = HttpResponseRedirect(reverse("tpf-front"))
     response.delete_cookie(_COOKIE)
     return response
