@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
     from ipis.kernel.seasonpack import SeasonPack
 
-DEMO_CARE_UNITS: Final = 90
+DEMO_CARE_UNITS: Final = 10
 """Care units that a demo municipality may name (`kernel.demo`)."""
 NEEDED_ROLES: Final = ("tpf", "ssb", "feedback", "tpf-receipt", "tpf-forward", "ssb-receipt", "ssb-push")
 _MEMBERS = ".members"
