@@ -113,7 +113,7 @@ def load(files: Mapping[str, bytes], year: int) -> dict[str, Rule]:
             if rule is None:
                 continue
             if rule.id in rules:
-                refuse("rules.twice", place, rule=rule.id)
+                refuse("rules.twice", place, number=rule.id)
             rules[rule.id] = rule
     return dict(sorted(rules.items()))
 
@@ -156,7 +156,7 @@ def _rule(record: CommentedMap, start: Place, year: int) -> Rule | None:
         refuse("rules.missing", here, key="require")
     examples = _examples(record, places, here)
     if kind in {Kind.EXPRESSION, Kind.LAYOUT} and not {"passes", "breaks"} <= examples.keys():
-        refuse("rules.examples", here, rule=record["id"])
+        refuse("rules.examples", here, number=record["id"])
     return Rule(
         id=_matching(r"[A-Z][0-9]{3}", record["id"], places["id"]),
         record=str(record["record"]),
@@ -233,7 +233,7 @@ def _message(record: CommentedMap, place: Place) -> dict[str, Rendered]:
     for language in LANGUAGES:
         text = message.get(language) if isinstance(message, CommentedMap) else None
         if not isinstance(text, CommentedMap) or set(text) != {"found", "expected", "do"}:
-            refuse("rules.message", place, rule=record["id"], language=language)
+            refuse("rules.message", place, number=record["id"], language=language)
         result[language] = Rendered(*(str(text[part]) for part in ("found", "expected", "do")))
     return result
 

@@ -185,6 +185,8 @@ class Resolver:
         self.open: list[tuple[str, str]] = []
         self.needs: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for table in world.tables.values():
+            if table.codes and table.key not in world.codes.get(table.codes, {}):
+                refuse("rules.derived_rows", table.place, table=table.name)
             key = {table.shown_as: ColumnInfo(Type.TEXT)} if table.codes else {}
             self.schemas[table.name] = dict(key)
 

@@ -12,15 +12,16 @@ import pyarrow.compute as pc
 from ipis.validation import layout_rules, stages
 from ipis.validation.compile import SQL_TYPES, quote
 from ipis.validation.engines.duckdb import DuckDB, ScanFailed
-from ipis.validation.terms import ColumnInfo, Type
+from ipis.validation.terms import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from numpy.typing import NDArray
+
     from ipis.kernel.collection import Collection
     from ipis.kernel.layout import RecordType
     from ipis.validation.derived import Derived, Resolver
-    from ipis.validation.layout_rules import FieldCheck
 
 
 @dataclass(slots=True)
@@ -33,32 +34,27 @@ class Relations:
     header: Mapping[str, object]
     names: dict[str, str] = field(default_factory=dict)
     last_year: dict[str, str] = field(default_factory=dict)
-    checks: dict[str, dict[str, FieldCheck]] = field(default_factory=dict)
     tables: dict[str, pa.Table] = field(default_factory=dict)
-    local_keys: bool = False
+    states: dict[str, dict[str, NDArray[np.int8]]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add_records(self, tables: Mapping[str, pa.Table], *, year_back: bool = False) -> None:
-        """Register every record type's table with its flagged view; one that is not handed in has no rows."""
+        """Register every record type's table, invalid values emptied and flagged; one not handed in has no rows."""
         prefix = "y" if year_back else "t"
         for name, record in self.collection.layout.records.items():
             table = linked(name, tables.get(name, record.schema().empty_table()), tables)
-            self.engine.register(f"{prefix}_{name}", table)
-            checks = self._checks(record, table)
+            states = {
+                field.name: layout_rules.states(self.collection, field, table)
+                for field in record.fields.values()
+                if not field.identity
+            }
+            self.engine.register(f"{prefix}_{name}", _stored(table, states))
             view = f"{prefix}v_{name}"
-            self.engine.execute(f"CREATE VIEW {view} AS {_flagged(record, checks, table, f'{prefix}_{name}')}")
+            self.engine.execute(f"CREATE VIEW {view} AS {_flagged(record, table, states, f'{prefix}_{name}')}")
             if year_back:
                 self.last_year[name] = view
             else:
-                self.tables[name], self.checks[name], self.names[name] = table, checks, view
-
-    def _checks(self, record: RecordType, table: pa.Table) -> dict[str, FieldCheck]:
-        stored = set(table.column_names)
-        return {
-            each.name: layout_rules.field_check(self.collection, each, stored, local_keys=self.local_keys)
-            for each in record.fields.values()
-            if not each.identity
-        }
+                self.tables[name], self.states[name], self.names[name] = table, states, view
 
     def add_codes(self, wanted: Iterable[Derived]) -> None:
         """Register the code lists that are looked into."""
@@ -138,22 +134,31 @@ def _persons(name: str, table: pa.Table, tables: Mapping[str, pa.Table]) -> pa.A
     return linked("person", person, {})["_row"].combine_chunks().take(found)
 
 
-def _flagged(record: RecordType, checks: Mapping[str, FieldCheck], table: pa.Table, source: str) -> str:
-    """Write the view in which an invalid value is null and flagged."""
+def _stored(table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> pa.Table:
+    """Give what the engine is handed of a table: the fields' values without the invalid ones, and a flag for these."""
+    columns = {name: table[name] for name in table.column_names if not name.endswith("__raw")}
+    for name, state in states.items():
+        bad = state > layout_rules.FINE
+        if name in columns and bad.any():
+            values = columns[name].combine_chunks()
+            columns[name] = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
+            columns[f"{name}__bad"] = pa.array(bad)
+    return pa.table(columns)
+
+
+def _flagged(record: RecordType, table: pa.Table, states: Mapping[str, NDArray[np.int8]], source: str) -> str:
+    """Write the view in which every column has its flag; most are false in all rows and cost nothing."""
     columns = ["_row", "_person"]
-    for name, check in checks.items():
-        info = ColumnInfo(SQL_KIND[check.field.kind.value])
-        if name not in table.column_names:
-            columns += [f"CAST(NULL AS {SQL_TYPES[info.type]}) AS {quote(name)}", f"FALSE AS {quote(name + '__bad')}"]
-        elif check.bad == "FALSE":
-            columns += [quote(name), f"FALSE AS {quote(name + '__bad')}"]
-        else:
-            value = f"CASE WHEN {check.bad} THEN NULL ELSE {quote(name)} END AS {quote(name)}"
-            columns += [value, f"{check.bad} AS {quote(name + '__bad')}"]
+    for name, state in states.items():
+        given = name in table.column_names
+        kind = SQL_TYPES[SQL_KIND[record.fields[name].kind.value]]
+        columns.append(quote(name) if given else f"CAST(NULL AS {kind}) AS {quote(name)}")
+        flag = quote(f"{name}__bad")
+        columns.append(flag if given and bool((state > layout_rules.FINE).any()) else f"FALSE AS {flag}")
     for name, supplied in record.supplied.items():
         kind = "VARCHAR" if supplied.type == "string" else "BIGINT"
-        value = f"CAST({quote(name)} AS {kind})" if name in table.column_names else f"CAST(NULL AS {kind})"
-        columns += [f"{value} AS {quote(name)}", f"FALSE AS {quote(name + '__bad')}"]
+        value = quote(name) if name in table.column_names else "NULL"
+        columns += [f"CAST({value} AS {kind}) AS {quote(name)}", f"FALSE AS {quote(name + '__bad')}"]
     return f"SELECT {', '.join(columns)} FROM {source}"
 
 

@@ -82,7 +82,7 @@ def _read(collection: Collection) -> Rulebook:
     for predicate in predicates:
         if predicate.rule not in rules:
             place = Place("layout.toml", 1, 1)
-            refuse("rules.unknown", place, rule=predicate.rule, field=f"{predicate.record}.{predicate.field.name}")
+            refuse("rules.unknown", place, number=predicate.rule, field=f"{predicate.record}.{predicate.field.name}")
     compiled = tuple(
         _compile(rule, check, resolver)
         for rule in rules.values()
@@ -107,7 +107,7 @@ def _from_layout(declared: LayoutRule) -> Rule:
         effect=Effect(declared.effect),
         kind=Kind.LAYOUT,
         audience="kommune",
-        runs_at=frozenset("MS"),
+        runs_at=frozenset(declared.runs_at.split()),
         scope="row",
         shows=(),
         indicators=(),
@@ -155,4 +155,4 @@ def _check_anchor(rule: Rule, collection: Collection) -> None:
     for key, text in rule.message.items():
         for part in (text.found, text.expected, text.do):
             for name in placeholders(part) - allowed:
-                refuse("rules.placeholder", rule.places["message"], rule=rule.id, language=key, name=name)
+                refuse("rules.placeholder", rule.places["message"], number=rule.id, language=key, name=name)

@@ -37,14 +37,22 @@ _SOURCES = {"header": "no_header", "last_year": "no_last_year", "nation": "no_na
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
-    """One verdict column of a scan: the rule, what its findings point at, and the SQL."""
+class _Reading:
+    """What one rule reads out of a column of small numbers: the verdict that each stands for, where findings point."""
 
     rule: str
     record: str
     field: str
-    verdict: str
-    shows: tuple[tuple[str, str], ...] = ()
+    verdicts: tuple[int, ...] = (sql.OUTSIDE, sql.OK, sql.BREACH, sql.MISSING, sql.INVALID)
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The SQL of one condition of a rule: its verdict, and what its message shows."""
+
+    text: str
+    reading: _Reading
+    shows: tuple[str, ...] = ()
 
 
 def run(
@@ -65,11 +73,11 @@ def run(
     book = rulebook.of(collection)
     with DuckDB(threads) as engine:
         values = world.header_values(collection, header)
-        relations = Relations(engine, collection, book.resolver, values, local_keys=_local_keys(tables))
+        relations = Relations(engine, collection, book.resolver, values)
         absent = {
             key for key, given in (("header", header), ("last_year", last_year), ("nation", nation)) if given is None
         }
-        runner = _Runner(book, relations, at, absent)
+        runner = _Runner(book, relations, at, absent, local_keys=_local_keys(tables))
         relations.add_records(tables)
         if last_year is not None:
             relations.add_records(last_year, year_back=True)
@@ -84,8 +92,8 @@ def _local_keys(tables: Mapping[str, pa.Table]) -> bool:
 
 
 class _Runner:
-    def __init__(self, book: Rulebook, relations: Relations, at: str, absent: set[str]) -> None:
-        self.book, self.relations, self.at, self.absent = book, relations, at, absent
+    def __init__(self, book: Rulebook, relations: Relations, at: str, absent: set[str], *, local_keys: bool) -> None:
+        self.book, self.relations, self.at, self.absent, self.local_keys = book, relations, at, absent, local_keys
         self.verdicts: dict[str, Verdict] = {}
         self.found: list[pa.Table] = []
         self.culprits: dict[str, str] = {}
@@ -109,7 +117,8 @@ class _Runner:
     def report(self) -> Report:
         """Scan every relation once, judge the identity reasons, and put the answer together."""
         scans: dict[str, list[_Column]] = {}
-        for column, over in (*self._layout_columns(), *self._expression_columns()):
+        self._judge_layout()
+        for column, over in self._expression_columns():
             scans.setdefault(over, []).append(column)
         for over, columns in scans.items():
             self._scan(over, columns)
@@ -124,12 +133,15 @@ class _Runner:
         )
         return Report(Findings(findings, self.book.texts), dict(sorted(self.verdicts.items())), self.culprits)
 
-    def _layout_columns(self) -> Iterable[tuple[_Column, str]]:
+    def _judge_layout(self) -> None:
+        """Read the layout's rules off the states of the fields, which every other rule depends on as well."""
         for predicate in self.book.predicates:
             if self.at in self.book.rules[predicate.rule].runs_at:
-                check = self.relations.checks[predicate.record][predicate.field.name]
-                verdict = predicate.verdict(check, local_keys=self.relations.local_keys)
-                yield _Column(predicate.rule, predicate.record, predicate.field.name, verdict), f"t_{predicate.record}"
+                record, name = predicate.record, predicate.field.name
+                verdicts = predicate.verdicts(local_keys=self.local_keys)
+                reading = _Reading(predicate.rule, record, name, verdicts)
+                rows = np.asarray(self.relations.tables[record]["_row"])
+                self._read(reading, self.relations.states[record][name], rows, [])
 
     def _expression_columns(self) -> Iterable[tuple[_Column, str]]:
         scope = sql.Scope(self.relations.header)
@@ -141,59 +153,72 @@ class _Runner:
                 self.culprits[rule.id] = f"{rule.over}.{broken[0]}"
                 self._not_assessed(rule, ENGINE)
                 continue
-            shows = tuple((column.name, scope.column(column)) for column in made.shows)
+            shows = tuple(scope.column(column) for column in made.shows)
             verdict = sql.verdict(made.where, made.require, scope)
-            yield _Column(rule.id, rule.record, made.field, verdict, shows), self.relations.names[rule.over]
+            yield (
+                _Column(verdict, _Reading(rule.id, rule.record, made.field), shows),
+                self.relations.names[rule.over],
+            )
 
     def _scan(self, over: str, columns: list[_Column]) -> None:
         try:
             answer = self.relations.engine.query(_statement(over, columns))
         except ScanFailed as error:
-            if len(columns) == 1:
-                self.culprits[columns[0].rule] = type(error).__name__
-                self._not_assessed(self.book.rules[columns[0].rule], ENGINE)
+            if len(columns) > 1:
+                # One rule must not spoil the others: run them one by one, and name the culprit.
+                for column in columns:
+                    self._scan(over, [column])
                 return
-            # One rule must not spoil the others: run them one by one, and name the culprit.
-            for column in columns:
-                self._scan(over, [column])
+            culprit = columns[0].reading.rule
+            self.culprits[culprit] = type(error).__name__
+            self._not_assessed(self.book.rules[culprit], ENGINE)
             return
         rows = np.asarray(answer["_row"])
         for place, column in enumerate(columns):
-            verdicts = np.asarray(answer[f"v{place}"])
-            self._count(column.rule, verdicts)
-            breaches = np.flatnonzero(verdicts == sql.BREACH)
-            if len(breaches):
-                shown = [answer[f"v{place}s{number}"] for number in range(len(column.shows))]
-                self.found.append(self._findings(column, rows, breaches, shown))
+            shown = [answer[f"v{place}s{number}"] for number in range(len(column.shows))]
+            self._read(column.reading, np.asarray(answer[f"v{place}"]), rows, shown)
 
-    def _count(self, rule: str, verdicts: NDArray[np.int8]) -> None:
-        outside, ok, breach, missing, invalid = np.bincount(verdicts, minlength=5).tolist()
+    def _read(
+        self, reading: _Reading, found: NDArray[np.int8], rows: NDArray[np.int32], shown: list[pa.ChunkedArray]
+    ) -> None:
+        """Count the verdicts of a column and turn its breaches into findings."""
+        counts = [int(np.count_nonzero(found == value)) for value in range(5)]
+        self._count(reading, counts)
+        hit = [value for value, verdict in enumerate(reading.verdicts) if verdict == sql.BREACH and counts[value]]
+        if hit:
+            self.found.append(self._findings(reading, rows, np.flatnonzero(np.isin(found, hit)), shown))
+
+    def _count(self, reading: _Reading, counts: list[int]) -> None:
+        by_verdict = [0] * 5
+        for verdict, count in zip(reading.verdicts, counts, strict=True):
+            by_verdict[verdict] += count
+        outside, ok, breach, missing, invalid = by_verdict
         counted = {sql.MISSING: missing, sql.INVALID: invalid}
         reasons = {REASONS[code]: count for code, count in counted.items() if count}
         made = Verdict(ok, breach, missing + invalid, outside, reasons)
-        self.verdicts[rule] = self.verdicts[rule] + made if rule in self.verdicts else made
+        self.verdicts[reading.rule] = self.verdicts[reading.rule] + made if reading.rule in self.verdicts else made
 
     def _findings(
-        self, column: _Column, rows: NDArray[np.int32], breaches: NDArray[np.intp], shown: list[pa.ChunkedArray]
+        self, reading: _Reading, rows: NDArray[np.int32], breaches: NDArray[np.intp], shown: list[pa.ChunkedArray]
     ) -> pa.Table:
-        count, rule = len(breaches), self.book.rules[column.rule]
-        over_records = (rule.over or column.record) in self.relations.collection.layout.records
+        count, rule = len(breaches), self.book.rules[reading.rule]
+        over_records = (rule.over or reading.record) in self.relations.collection.layout.records
         hit = rows[breaches]
-        value = self._values(column, hit) if over_records else self._code_of(rule, hit)
+        value = self._values(reading, hit) if over_records else self._code_of(rule, hit)
         chosen = [as_text(each.combine_chunks().take(pa.array(breaches))) for each in shown]
         return _finding_table(
-            column.rule,
-            column.record,
-            column.field,
+            reading.rule,
+            reading.record,
+            reading.field,
             pa.array(hit, pa.int32()) if over_records else pa.nulls(count, pa.int32()),
             value,
             _lists(chosen, count),
         )
 
-    def _values(self, column: _Column, hit: NDArray[np.int32]) -> pa.Array:
+    def _values(self, reading: _Reading, hit: NDArray[np.int32]) -> pa.Array:
         """Give the values as they stood; an id is the municipality's own business and is shown beside."""
-        field = self._field(column)
-        table = self.relations.tables[column.record]
+        field = self._field(reading)
+        table = self.relations.tables[reading.record]
         if field is None or field.identity or field.kind is FieldKind.ID or field.name not in table.column_names:
             return pa.nulls(len(hit), pa.string())
         places = pa.array(_places(np.asarray(table["_row"]), hit))
@@ -207,8 +232,8 @@ class _Runner:
             return pa.nulls(len(hit), pa.string())
         return self.relations.tables[rule.over][table.shown_as].combine_chunks().take(pa.array(hit))
 
-    def _field(self, column: _Column) -> Field | None:
-        return self.relations.collection.layout.records[column.record].fields.get(column.field)
+    def _field(self, reading: _Reading) -> Field | None:
+        return self.relations.collection.layout.records[reading.record].fields.get(reading.field)
 
     def _judge_identities(self) -> None:
         """Read the number rules off the reason code: the number itself is seen by the municipality and TPF only."""
@@ -240,9 +265,9 @@ class _Runner:
 
 
 def _statement(over: str, columns: list[_Column]) -> str:
-    written = [f"{column.verdict} AS v{place}" for place, column in enumerate(columns)]
+    written = [f"{column.text} AS v{place}" for place, column in enumerate(columns)]
     for place, column in enumerate(columns):
-        written += [f"{text} AS v{place}s{number}" for number, (_, text) in enumerate(column.shows)]
+        written += [f"{text} AS v{place}s{number}" for number, text in enumerate(column.shows)]
     return f"SELECT _row, {', '.join(written)} FROM {over}"
 
 

@@ -1,0 +1,204 @@
+"""A rule author's desk: a small register of persons and services, rules written on the spot, rows written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from ipis.kernel.collection import Collection, load
+from ipis.kernel.definitions import DefinitionFolder
+from ipis.validation import examples
+from ipis.validation.findings import Report
+from ipis.validation.run import run
+
+YEAR = 2017
+_LABEL = 'label = { nb = "N", nn = "N", en = "N" }'
+_HEADER = "\n".join(
+    f'[uttrekk.fields.{name}]\nkind = "{kind}"\nlength = {4 if kind == "int" else 35}\n{_LABEL}'
+    for name, kind in (
+        ("aargang", "int"),
+        ("fraDato", "date"),
+        ("tilDato", "date"),
+        ("kommuneNr", "str"),
+        ("uttakTid", "datetime"),
+        ("innsending", "str"),
+    )
+)
+LAYOUT = f"""
+format = "1.0"
+[uttrekk]
+kind = "header"
+element = "Uttrekk"
+{_LABEL}
+{_HEADER}
+[slutt]
+kind = "trailer"
+element = "Slutt"
+{_LABEL}
+[person]
+kind = "record"
+element = "Person"
+{_LABEL}
+key_fields = ["brukerNr"]
+[person.fields.brukerNr]
+kind = "id"
+length = 5
+required = true
+{_LABEL}
+rules = {{ mandatory = "L001", form = "L002" }}
+[person.fields.doed]
+kind = "date"
+length = 10
+{_LABEL}
+rules = {{ form = "L002" }}
+[person.supplied]
+alder = {{ type = "int16", {_LABEL} }}
+id_reason = {{ type = "string", {_LABEL} }}
+[ting]
+kind = "record"
+element = "Ting"
+{_LABEL}
+key_fields = ["tid"]
+id_field = "tid"
+[ting.fields.tid]
+kind = "id"
+length = 5
+{_LABEL}
+rules = {{ form = "L002" }}
+[ting.fields.vist]
+kind = "id"
+length = 5
+{_LABEL}
+[ting.fields.kode]
+kind = "code"
+length = 2
+codes = ["01", "02", "03"]
+{_LABEL}
+rules = {{ code = "L003" }}
+[ting.fields.fra]
+kind = "date"
+length = 10
+{_LABEL}
+rules = {{ form = "L002" }}
+[ting.fields.til]
+kind = "date"
+length = 10
+{_LABEL}
+rules = {{ form = "L002" }}
+[ting.fields.n]
+kind = "int"
+length = 9
+minimum = 0
+maximum = 100
+{_LABEL}
+rules = {{ form = "L002", range = "L004" }}
+[ting.fields.d]
+kind = "dec"
+length = 8
+scale = 2
+{_LABEL}
+rules = {{ form = "L002" }}
+[ting.fields.tekst]
+kind = "str"
+length = 40
+{_LABEL}
+[ting.fields.A1]
+kind = "code"
+length = 1
+codes = ["1", "2"]
+{_LABEL}
+rules = {{ code = "L003" }}
+[ting.fields.A2]
+kind = "code"
+length = 1
+codes = ["1", "2"]
+{_LABEL}
+rules = {{ code = "L003" }}
+[ting.families]
+A = ["A1", "A2"]
+"""
+_RULES = "\n".join(
+    f'[rules.{name}]\nlevel = "feil"\neffect = "{effect}"\n'
+    f'message = {{ nb = "{{label}} {{v}}. Ventet. Rett.", nn = "{{label}} {{v}}. Venta. Rett.", en = "{{label}} {{v}}. Expected. Do." }}'
+    for name, effect in (
+        ("L001", "hold_utenfor"),
+        ("L002", "behold"),
+        ("L003", "nullstill_felt"),
+        ("L004", "nullstill_felt"),
+    )
+)
+MESSAGE = "\n".join(f'    {key}: {{found: "Fant {{v}}.", expected: "Noe.", do: "Rett."}}' for key in ("nb", "nn", "en"))
+
+
+def rule(require: str, where: str = "", *, number: str = "K900", record: str = "ting", more: str = "") -> str:
+    """Write a rule record; what is more comes as further YAML lines."""
+    lines = [f"- id: {number}", f"  record: {record}", "  level: feil", "  effect: hold_utenfor"]
+    if where:
+        lines.append(f"  where: {where}")
+    lines += [f"  require: {require}", *(f"  {line}" for line in more.splitlines()), "  message:", MESSAGE]
+    lines += ["  examples: {passes: [{}], breaks: [{}]}"]
+    return "\n".join(lines) + "\n"
+
+
+@cache
+def _needed() -> dict[str, bytes]:
+    """The members that every definition folder must have."""
+    packaged = DefinitionFolder.packaged("iplos", YEAR)
+    return {name: packaged[name] for name in ("collection.toml", "codes/kommuner.csv", "codes/successors.csv")}
+
+
+def folder(
+    rules: str = "", derived: str = "", codes: Mapping[str, str] | None = None, layout: str = LAYOUT
+) -> DefinitionFolder:
+    """Give a definition folder: 2017's own, with this layout and these rules in place of its own."""
+    members = dict(_needed())
+    members["layout.toml"] = f"{layout}\n{derived}\n{_RULES}\n".encode()
+    members["codes/liste.csv"] = b"code,navn,tall,kode\n01,en,1,01\n02,to,2,02\n"
+    members |= {f"codes/{name}.csv": text.encode() for name, text in (codes or {}).items()}
+    if rules:
+        members["rules/ting.yaml"] = rules.encode()
+    return DefinitionFolder.from_members(members, "desk")
+
+
+def collection(rules: str = "", derived: str = "", **more: Any) -> Collection:
+    return load(folder(rules, derived, **more))
+
+
+def judge(
+    known: Collection,
+    *,
+    at: str = "M",
+    header: Mapping[str, str | None] | None = None,
+    last_year: Mapping[str, list[dict[str, Any]]] | None = None,
+    **rows: list[dict[str, Any]],
+) -> Report:
+    """Judge rows written by hand."""
+    return run(
+        known,
+        tables(known, rows),
+        at=at,
+        header=header,
+        last_year=None if last_year is None else tables(known, last_year),
+        threads=1,
+    )
+
+
+def tables(known: Collection, rows: Mapping[str, list[dict[str, Any]]]):
+    given = {"person": [{"brukerNr": "1"}], **rows}
+    return {name: examples.table(record, given.get(name, [])) for name, record in known.layout.records.items()}
+
+
+def judged(require: str, rows: list[dict[str, Any]], where: str = "", derived: str = "", **more: Any):
+    """Give the verdict of one rule on rows of `ting`."""
+    known = collection(rule(require, where), derived)
+    report = judge(known, ting=rows, **more)
+    assert not report.culprits
+    return report.verdicts["K900"]
+
+
+def breaches(require: str, rows: list[dict[str, Any]], where: str = "", derived: str = "", **more: Any) -> list[int]:
+    """Give the rows that one rule finds fault with."""
+    report = judge(collection(rule(require, where), derived), ting=rows, **more)
+    assert not report.culprits
+    return [found["row"] for found in report.findings.table.to_pylist() if found["rule"] == "K900"]
