@@ -119,6 +119,57 @@ class TestMembers:
         assert [path.name for path in room.intake.iterdir()] == [ID]
 
 
+class TestTaken:
+    """After the acknowledgement TPF deletes its parts: what stands here is the only copy."""
+
+    def test_member_of_a_taken_parcel_cannot_be_replaced(self, door, make, room):
+        made = make()
+        door.send(made)
+        assert code_of(door.put(made.forsendelse, "data-0001.age", b"other"), 409) == "intake.claimed"
+        assert (room.intake / made.forsendelse / "data-0001.age").read_bytes() == made.members["data-0001.age"]
+
+    def test_nothing_can_be_added_to_it(self, door, make):
+        made = make()
+        door.send(made)
+        assert code_of(door.put(made.forsendelse, "data-0009.age", b"more"), 409) == "intake.claimed"
+
+    def test_deleted_parts_are_not_brought_back(self, door, load, room):
+        """A retry after the parts were deleted is acknowledged, and stores nothing."""
+        _, made = load()
+        door.send(made)
+        assert not (room.intake / made.forsendelse / "data-0001.age").exists()
+
+    @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"other"), lambda path: path.unlink()])
+    def test_member_changed_on_disk_is_held_for_staff(self, door, make, intake, room, spoil):
+        """Only what TPF signed for is ever opened; a restored member is loaded after its release."""
+        from ipis.ssb.intake.load import release
+
+        made = make()
+        door.send(made)
+        path = room.intake / made.forsendelse / "data-0001.age"
+        spoil(path)
+        intake.run(once=True)
+        row = Forsendelse.objects.get()
+        assert (row.state, row.problem) == ("held", "intake.disturbed")
+        path.write_bytes(made.members["data-0001.age"])
+        release(row, actor="staff:kari", key_check=False)
+        intake.run(once=True)
+        assert Forsendelse.objects.get().state == "cleared"
+
+    def test_two_hand_overs_at_once_are_one(self, room, door, make):
+        """The second finds the first's row by the constraint, not by luck."""
+        from ipis.ssb.intake import receive
+        from ipis.ssb.packs import pack_of
+
+        made = make()
+        door.put_all(made)
+        pack = pack_of(room, "iplos", 2017)
+        proved = receive._prove(room, pack, made.forward, "0" * 64)
+        rows = [receive._store(proved, pack, room.business_clock().now()) for _ in range(2)]
+        assert rows[0] == rows[1]
+        assert Job.objects.count() == 1
+
+
 class TestHandOver:
     def test_acknowledgement_is_a_durable_row(self, door, make):
         """202 comes with row, members, TPF's receipts, job and audit event."""

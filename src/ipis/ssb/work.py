@@ -62,6 +62,7 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     from ipis.kernel.confined import Confined
     from ipis.lib.jobs import Worker
     from ipis.ssb.intake.load import CLEAR, Loader
+    from ipis.ssb.intake.opening import ready
     from ipis.ssb.intake.post import Poster
     from ipis.ssb.intake.receive import LOAD
     from ipis.ssb.keys import intake_keys
@@ -71,6 +72,8 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
         loader, poster = Loader(settings, intake_keys(settings), child), Poster(settings)
         steps: dict[str, Callable[[Job], None]] = {LOAD: loader.load, CLEAR: loader.clear, POST: poster.post}
+        if not once:
+            child.run(ready)
         ticks = (_now_and_then(lambda: _sweep(settings)),)
         _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.INTAKE)), once=once)
 

@@ -18,6 +18,7 @@ from ipis.kernel.collection import ReceiptAfter
 from ipis.kernel.errors import IpisError, OurFault, Refused
 from ipis.kernel.manifest import MANIFEST, Manifest
 from ipis.kernel.receipt import Kind
+from ipis.lib.storage import Stored, measure
 from ipis.ssb import kill
 from ipis.ssb.intake.models import Forsendelse, KeyCheck, MailKind, Member
 from ipis.ssb.intake.opening import Opened, Task, open_forsendelse
@@ -66,6 +67,9 @@ class Loader:
         if not _key_check_holds(row):
             _hold(row, job, "intake.key_check")
             return
+        if not self._stand_as_taken(row):
+            _hold(row, job, "intake.disturbed")
+            return
         out = self._fresh(row, "ut")
         try:
             opened = self._open(row, pack, out)
@@ -102,6 +106,15 @@ class Loader:
             if row.state == State.LOADED:
                 move(row, State.CLEARED, actor=_ACTOR)
             job.finish()
+
+    def _stand_as_taken(self, row: Forsendelse) -> bool:
+        """Compare every member with what TPF signed: nothing is opened that changed on our disk since it was taken."""
+        staging = Staging.of(self.settings)
+        for member in row.members.filter(deleted_at=None):
+            path = staging.path(row.forsendelse, member.name)
+            if not path.exists() or measure(path) != Stored(member.size, member.sha256):
+                return False
+        return True
 
     def _open(self, row: Forsendelse, pack: SeasonPack, out: Path) -> Opened:
         task = Task(

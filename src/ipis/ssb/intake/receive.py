@@ -67,6 +67,18 @@ def take(settings: SsbSettings, forsendelse: str, raw: bytes, armored: bytes) ->
     return _store(proved, pack, settings.business_clock().now())
 
 
+def stands_already(forsendelse: str, name: str, size: int, sha256: str) -> bool:
+    """Tell whether a member belongs to a forsendelse that was taken: then nothing is stored any more.
+
+    What was acknowledged can be neither replaced nor, once deleted, brought back. Raises ParcelRefused for other bytes.
+    """
+    if not Forsendelse.objects.filter(forsendelse=forsendelse).exists():
+        return False
+    if not Member.objects.filter(forsendelse__forsendelse=forsendelse, name=name, size=size, sha256=sha256).exists():
+        raise ParcelRefused("intake.claimed")
+    return True
+
+
 def _again(standing: Forsendelse, forward: Forward) -> Forsendelse:
     """Answer a repeated hand-over; other bytes under the same id are refused."""
     if standing.manifest_sha256 != forward.manifest_sha256:

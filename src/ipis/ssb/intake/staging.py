@@ -64,7 +64,7 @@ class Staging:
         if not 0 <= length <= self.member_max_bytes:
             raise ParcelRefused("intake.member_size", member=name)
         if path.exists() and measure(path) == Stored(length, sha256):
-            _drain(stream, length)
+            drain(stream, length)
             return False
         if length + self._standing() > self.standing_max_bytes:
             raise TryLater("intake.full")
@@ -102,7 +102,7 @@ class Staging:
         return sum(file.stat().st_size for file in self.root.glob("*/*") if file.name.endswith((".age", ".part")))
 
 
-def _drain(stream: BinaryIO, length: int) -> None:
+def drain(stream: BinaryIO, length: int) -> None:
     """Read what is already stored, so that the sender meets an answer and not a closed line."""
     while length > 0 and (chunk := stream.read(min(length, _CHUNK))):
         length -= len(chunk)

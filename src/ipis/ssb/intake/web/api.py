@@ -13,15 +13,15 @@ from django.views.decorators.http import require_http_methods
 
 from ipis.kernel.errors import IpisError, Misuse
 from ipis.lib.web.middleware import problem
-from ipis.ssb.intake.receive import take
-from ipis.ssb.intake.staging import Staging
+from ipis.ssb.intake.receive import stands_already, take
+from ipis.ssb.intake.staging import Staging, drain
 from ipis.ssb.site import room_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST_BODY = 8 << 20
-CONFLICTS = frozenset({"intake.other_bytes", "intake.sequence"})
+CONFLICTS = frozenset({"intake.other_bytes", "intake.sequence", "intake.claimed"})
 """Refusals that name something standing here already: 409."""
 
 
@@ -43,9 +43,11 @@ def member(request: HttpRequest, forsendelse: str, name: str) -> HttpResponse:
     length = request.headers.get("Content-Length", "")
     if not length.isdecimal():
         raise Misuse("intake.length")
-    staging = Staging.of(room_settings())
-    stream = cast("BinaryIO", request)
-    new = staging.put(forsendelse, name, stream, int(length), request.headers.get("Ipis-SHA256", ""))
+    stream, digest = cast("BinaryIO", request), request.headers.get("Ipis-SHA256", "")
+    if stands_already(forsendelse, name, int(length), digest):
+        drain(stream, int(length))
+        return JsonResponse({"state": "stored"})
+    new = Staging.of(room_settings()).put(forsendelse, name, stream, int(length), digest)
     return JsonResponse({"state": "stored"}, status=201 if new else 200)
 
 
