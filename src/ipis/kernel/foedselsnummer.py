@@ -6,7 +6,6 @@ PROTECTED: only `kommune`, `tpf` and `synth` may import this module. Rules and t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NoReturn, Self
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ipis.kernel.byte_rows import all_digits, blocks, byte_rows
 from ipis.kernel.environment import Environment
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.identifiers import (
@@ -28,9 +28,6 @@ from ipis.kernel.identifiers import (
     Reason,
 )
 from ipis.kernel.modulus import Bits, Years, birth_year, check_digits, duf_check_digits, latest_birth_year
-
-# Rows judged at a time: their digits and intermediate columns stay in the processor's cache.
-_BLOCK = 16_384
 
 # By length, up to the width of a record's field: whether digits of that length can be an identifier.
 _WHOLE_LENGTH = np.isin(np.arange(DIGITS_WIDTH + 1), IDENTITY_LENGTHS)
@@ -85,8 +82,8 @@ def read_identities(fid: pa.Array, type_id: pa.Array, environment: Environment) 
     with a space in it is real.
     """
     strings = _flat_strings(fid)
-    lengths, digits = _byte_matrix(strings, DIGITS_WIDTH)
-    known = _WHOLE_LENGTH[np.minimum(lengths, DIGITS_WIDTH)] & _all_digits(digits, lengths)
+    lengths, digits = byte_rows(strings, DIGITS_WIDTH)
+    known = _WHOLE_LENGTH[np.minimum(lengths, DIGITS_WIDTH)] & all_digits(digits, lengths)
     malformed = np.flatnonzero((lengths > 0) & ~known)
     digits[malformed] = 0
     lengths[malformed] = [_why_malformed(strings[row].as_py(), environment) for row in malformed.tolist()]
@@ -97,42 +94,6 @@ def _flat_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return pc.fill_null(column.cast(pa.string()), "")
-
-
-def _byte_matrix(strings: pa.Array, width: int) -> tuple[NDArray[np.int64], Bytes]:
-    """Give byte lengths (n) and the first bytes of each string (n × width), filled up with zero."""
-    count = len(strings)
-    lengths, matrix = np.empty(count, np.int64), np.empty((count, width), np.uint8)
-    for rows in _blocks(count):
-        lengths[rows], matrix[rows] = _block_matrix(strings.slice(rows.start, rows.stop - rows.start), width)
-    return lengths, matrix
-
-
-def _block_matrix(strings: pa.Array, width: int) -> tuple[NDArray[np.int64], Bytes]:
-    count = len(strings)
-    _, offsets_buffer, data_buffer = strings.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int32)[strings.offset : strings.offset + count + 1].astype(np.int64)
-    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
-    lengths = np.diff(offsets)
-    padded = np.concatenate([data[offsets[0] : offsets[-1]], np.zeros(width, np.uint8)])
-    # All bytes of a row as one element: numpy then copies them at once instead of looping over each row.
-    windows = np.ndarray((len(padded) - width + 1,), f"V{width}", padded, strides=(1,))
-    matrix: Bytes = windows[offsets[:-1] - offsets[0]].view(np.uint8).reshape(count, width)
-    occurring = np.flatnonzero(np.bincount(np.minimum(lengths, width)))
-    for length in occurring.tolist():
-        rows = slice(None) if len(occurring) == 1 else np.flatnonzero(lengths == length)
-        matrix[rows, length:] = 0
-    return lengths, matrix
-
-
-def _all_digits(digits: Bytes, lengths: NDArray[np.int64]) -> Bits:
-    whole = np.ones(len(digits), np.bool_)
-    for rows in _blocks(len(digits)):
-        are_digits = digits[rows] - np.uint8(ord("0")) <= np.uint8(9)
-        # A row has no more digits than its length, so equal sums say that all rows are whole.
-        if np.count_nonzero(are_digits) != lengths[rows].sum():
-            whole[rows] = np.count_nonzero(are_digits, axis=1) == lengths[rows]
-    return whole
 
 
 def _why_malformed(text: str, environment: Environment) -> int:
@@ -152,7 +113,7 @@ def _hides_real_number(text: str) -> bool:
 
 def _type_codes(type_id: pa.Array | pa.ChunkedArray) -> Bytes:
     """Read typeID, with or without its leading zero; what is not in list 9032 becomes 0."""
-    lengths, letters = _byte_matrix(_flat_strings(type_id), 2)
+    lengths, letters = byte_rows(_flat_strings(type_id), 2)
     codes = _TYPE_OF_LETTERS[letters.view(np.uint16)[:, 0]]
     codes[(lengths > 2) | ((lengths == 2) & (letters[:, 1] == 0))] = 0
     return codes
@@ -176,9 +137,16 @@ def judge(identities: Identities, year: int, environment: Environment, *, remain
     result = Judgement(
         np.zeros(count, np.int8), np.zeros(count, np.int8), np.zeros(count, np.int8), np.zeros(count, np.int16)
     )
-    for rows in _blocks(count):
+    plain = np.empty(count, np.bool_)
+    for rows in blocks(count):
         facts = _Facts.of(identities.types[rows], identities.lengths[rows], identities.digits[rows])
-        _judge_block(facts, result.take(rows), year, remainders, synthetic=environment.synthetic)
+        plain[rows] = _judge_plain(facts, result.take(rows), year, remainders, synthetic=environment.synthetic)
+    # The few others together: each of their many conditions costs the same for one row as for thousands.
+    others = np.flatnonzero(~plain)
+    for part in blocks(len(others)):
+        few = others[part]
+        facts = _Facts.of(identities.types[few], identities.lengths[few], identities.digits[few])
+        _judge_others(facts, result, few, year, remainders, synthetic=environment.synthetic)
     return result
 
 
@@ -187,11 +155,6 @@ def refuse_real_numbers(judgement: Judgement, environment: Environment) -> None:
     count = judgement.count(Reason.REAL_IN_TEST)
     if count:
         raise ExtractRefused("numbers.real_in_test", count=count, environment=environment.value)
-
-
-def _blocks(count: int) -> Iterator[slice]:
-    for start in range(0, count, _BLOCK):
-        yield slice(start, min(start + _BLOCK, count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +168,6 @@ class _Facts:
     @classmethod
     def of(cls, types: Bytes, lengths: Bytes, digits: Bytes) -> Self:
         return cls(types, lengths, np.ascontiguousarray(digits[:, :12].T) - np.uint8(ord("0")))
-
-    def take(self, rows: NDArray[np.intp]) -> Self:
-        return type(self)(self.types[rows], self.lengths[rows], np.ascontiguousarray(self.d[:, rows]))
 
     @property
     def day(self) -> Bytes:
@@ -226,34 +186,47 @@ class _Facts:
         return sex
 
     def is_type(self, *kinds: IdentifierType) -> Bits:
-        return np.isin(self.types, kinds)
+        found: Bits = self.types == kinds[0]
+        for kind in kinds[1:]:
+            found |= self.types == kind
+        return found
 
 
-def _judge_block(facts: _Facts, result: Judgement, year: int, remainders: str, *, synthetic: bool) -> None:
-    """Fill the result: the valid numbers of types 1 and 2 in a few passes, then the few other rows."""
+def _judge_plain(facts: _Facts, result: Judgement, year: int, remainders: str, *, synthetic: bool) -> Bits:
+    """Fill in the valid numbers of types 1 and 2, in a few passes; tell which rows those are."""
+    born, checks, sex = _as_number(facts, year, remainders, synthetic=synthetic)
+    valid = (facts.lengths == 11) & checks & (born > 0)
+    plain: Bits = valid & (facts.types == IdentifierType.FOEDSELSNUMMER + (facts.d[0] >= 4))
+    result.id_class[:] = plain
+    result.foedselsaar[:] = born * plain
+    result.kjoenn[:] = sex * plain
+    return plain
+
+
+def _as_number(facts: _Facts, year: int, remainders: str, *, synthetic: bool) -> tuple[Years, Bits, NDArray[np.int8]]:
+    """Read rows as fødselsnummer or D-number: birth year or 0, check digits, sex or 0."""
     remainder, checks = check_digits(facts.d, remainders)
     day, month = facts.day, facts.month
-    d_number = day > 40
-    day -= d_number * np.uint8(40)
+    day -= (day > 40) * np.uint8(40)
     if synthetic:
         month -= 80
-    born = birth_year(facts.d, day, month, year)
-    valid = (facts.lengths == 11) & checks & (born > 0)
-    result.id_class[:] = valid
-    result.foedselsaar[:] = born * valid
     # A number of the 2032 rule tells no sex.
-    result.kjoenn[:] = facts.sex * (valid & (remainder == 0))
-    rest = np.flatnonzero(~valid | (facts.types != IdentifierType.FOEDSELSNUMMER + d_number))
-    if len(rest):
-        few = facts.take(rest)
-        shapes = _Shapes.of(few, valid[rest], checks[rest])
-        reason, born, sex = _judge_rest(few, shapes, year, synthetic=synthetic)
-        result.reason[rest] = reason
-        proved = np.isin(reason, _PROVED) & shapes.valid
-        told = reason == Reason.NOT_LINKABLE
-        result.id_class[rest] = proved
-        result.foedselsaar[rest] = np.where(told, born, result.foedselsaar[rest] * proved)
-        result.kjoenn[rest] = np.where(told, sex, result.kjoenn[rest] * proved)
+    return birth_year(facts.d, day, month, year), checks, facts.sex * (remainder == 0)
+
+
+def _judge_others(
+    facts: _Facts, result: Judgement, rows: NDArray[np.intp], year: int, remainders: str, *, synthetic: bool
+) -> None:
+    """Fill in rows that are not plainly valid numbers of their type."""
+    born, checks, sex = _as_number(facts, year, remainders, synthetic=synthetic)
+    shapes = _Shapes.of(facts, (facts.lengths == 11) & checks & (born > 0), checks)
+    reason, told_born, told_sex = _judge_rest(facts, shapes, year, synthetic=synthetic)
+    proved = np.isin(reason, _PROVED) & shapes.valid
+    told = reason == Reason.NOT_LINKABLE
+    result.reason[rows] = reason
+    result.id_class[rows] = proved
+    result.foedselsaar[rows] = np.where(told, told_born, born * proved)
+    result.kjoenn[rows] = np.where(told, told_sex, sex * proved)
 
 
 @dataclass(frozen=True, slots=True)
