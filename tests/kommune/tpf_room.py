@@ -124,7 +124,12 @@ class Room:
         turn(self.folder / "clock.json", at)
 
     def run(self, *words, code=0):
-        done = subprocess.run(_ipis("tpf", words[0], "--settings", str(self.settings), *words[1:]), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            _ipis("tpf", words[0], "--settings", str(self.settings), *words[1:]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == code, done.stderr
         return done
 
@@ -141,7 +146,10 @@ class Room:
         log = (self.folder / f"{verb}.log").open("ab")
         with log:
             self.processes[verb] = subprocess.Popen(
-                _ipis("tpf", verb, "--settings", str(self.settings), *words), stdout=log, stderr=log, start_new_session=True
+                _ipis("tpf", verb, "--settings", str(self.settings), *words),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         if verb == "serve":
             self._wait_until_ready()

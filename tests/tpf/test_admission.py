@@ -276,7 +276,7 @@ def test_identities_that_cannot_be_opened_are_rejected_with_r5(testvik, work, se
 
 
 def test_a_split_forsendelse_overtaken_before_its_last_file_is_refused_whole(testvik, work, room):
-    files = testvik.seal_files(persons=20_000, limits=Limits(part=300_000, file=420_000))
+    files = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
     testvik.log_in()
     for path in files[:-1]:
         testvik.upload(path)

@@ -115,7 +115,7 @@ def test_what_is_held_too_long_loses_its_identities_with_r5(testvik, work, few, 
 def test_half_a_forsendelse_is_deleted_after_the_same_days(testvik, work, bench, clock, room):
     from ipis.kernel.forsendelse import Limits
 
-    files = testvik.seal_files(persons=20_000, limits=Limits(part=300_000, file=420_000))
+    files = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
     place = testvik.log_in().upload(files[0])
     work()
     clock(cast.IN_WINDOW + datetime.timedelta(days=15))

@@ -145,7 +145,7 @@ def test_a_refusal_that_cannot_be_read_is_a_refusal_all_the_same(testvik, work, 
 
 def test_files_of_a_split_forsendelse_come_in_any_order(testvik, work, room):
     """No receipt before the last file is here; then one R1 for the whole."""
-    files = testvik.seal_files(persons=20_000, limits=Limits(part=300_000, file=420_000))
+    files = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
     assert len(files) > 1
     testvik.log_in()
     places = [testvik.upload(path) for path in reversed(files[1:])]
@@ -162,7 +162,7 @@ def test_files_of_a_split_forsendelse_come_in_any_order(testvik, work, room):
 
 
 def test_a_file_of_a_split_forsendelse_sent_twice_counts_once(testvik, work):
-    files = testvik.seal_files(persons=20_000, limits=Limits(part=300_000, file=420_000))
+    files = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
     testvik.log_in()
     for path in (files[0], files[0], *files[1:]):
         testvik.upload(path)

@@ -191,7 +191,13 @@ class Receiver:
 
     def season_pack(self, register: str, year: int) -> bytes:
         """Fetch the season pack that is mirrored here; proves nothing until it has been loaded with a trusted root."""
-        return self._insist(lambda: self._send("GET", f"/sesong/{register}-{year}.sesong")).content
+        name = f"{register}-{year}.sesong"
+        try:
+            return self._insist(lambda: self._send("GET", f"/sesong/{name}")).content
+        except Refused as error:
+            if error.code == "send.upload_gone":
+                raise Refused("send.no_pack", name=name) from None
+            raise
 
     def _offset(self, place: str) -> int:
         answer = self._insist(lambda: self._send("HEAD", place, headers=TUS))

@@ -32,6 +32,7 @@ STATUS = {
     "tpf.no_room": 507,
     "tpf.no_upload": 404,
     "tpf.no_parcel": 404,
+    "tpf.no_such_pack": 404,
 }
 """HTTP status of the codes that have one of their own; the others follow from the kind of error."""
 
