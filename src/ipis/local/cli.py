@@ -66,7 +66,7 @@ def demo(
     definitions: Annotated[Path | None, typer.Option(help="Another definition folder than the one shipped.")] = None,
 ) -> int:
     """Carry one municipality's extract through all four parties and back, and verify each step."""
-    console = Console(highlight=False, quiet=as_json)
+    console = Console(highlight=False, quiet=as_json, soft_wrap=True)
     folder = keep or Path(tempfile.mkdtemp(prefix="ipis-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     run = Demo(folder.resolve(), year or newest_year(), kommune, persons, definitions, console)

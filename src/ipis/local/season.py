@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ipis.kernel.calendar import OSLO, next_working_day
@@ -17,7 +19,7 @@ from ipis.local.mailbox import Mailbox
 from ipis.local.parties import ROOMS, Party, make_parties, turn_clocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ipis.kernel.collection import Collection
@@ -97,9 +99,12 @@ class Season:
             _write_pin(one)
             fields = ["--kommune", one.kommune, "--bydel", one.bydel, "--orgnr", one.orgnr]
             fields += ["--year", str(self.collection.year), "--pin-file", str(one.pin_file), "--address", one.user]
-            self.parties["tpf"].run("enrol", *fields)
-            self.parties["ssb"].run("enrol", *fields)
-            self.parties["filsluse"].run("account", "--kommune", one.kommune, "--user", one.user)
+            account = ["--kommune", one.kommune, "--user", one.user]
+            _side_by_side(
+                partial(self.parties["tpf"].run, "enrol", *fields),
+                partial(self.parties["ssb"].run, "enrol", *fields),
+                partial(self.parties["filsluse"].run, "account", *account),
+            )
 
     def turn_clocks(self, to: datetime) -> None:
         """Turn every party's clock."""
@@ -152,8 +157,7 @@ def prepare(
         municipalities=[Municipality(kommune, folder / f"kommune-{kommune}") for kommune in kommuner],
     )
     _write_settings(season, mail_port)
-    for room in ROOMS:
-        parties[room].run("init")
+    _side_by_side(*(partial(parties[room].run, "init") for room in ROOMS))
     _publish_pack(season, definitions)
     season.turn_clocks(first_working_hour(season.collection))
     return season
@@ -213,6 +217,13 @@ def _root_key(folder: Path) -> SigningKey:
     key = SigningKey.generate("root", Environment.DEMO)
     key.save(path)
     return key
+
+
+def _side_by_side(*runs: Callable[[], None]) -> None:
+    """Run what does not wait for each other at the same time; raises the first error when all have ended."""
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for done in [pool.submit(run) for run in runs]:
+            done.result()
 
 
 def _write_pin(municipality: Municipality) -> None:

@@ -85,7 +85,7 @@ def extract_drawn(run: Demo) -> tuple[str, list[Path]]:
     """Draw an extract in which a tenth of the persons have a fault."""
     _draw(run, "first", SHARE, 1)
     extract = _extract(run, "first")
-    return f"{extract.stat().st_size / 1e6:.1f} MB, {len(_faults(run, 'first'))} findings planted", [extract]
+    return f"{extract.stat().st_size / 1e6:.1f} MB, {_faults(run, 'first').total()} findings planted", [extract]
 
 
 def check_finds_all(run: Demo) -> tuple[str, list[Path]]:
