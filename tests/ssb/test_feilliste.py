@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from ipis.ssb.feedback.cells import shown, write_csv
-from ipis.ssb.feedback.feilliste import COLUMNS, STORED, Keyed, count_by_status, make_feilliste, with_first_seen
+from ipis.ssb.feedback.feilliste import COLUMNS, STORED, Keyed, as_stored, count_by_status, make_feilliste
 
 
 def findings(*rows, seen=1):
@@ -74,7 +74,7 @@ def test_first_seen_travels_over_three_deliveries():
     for sequence in (1, 2, 3):
         stored = findings(("K063", "tjeneste", 0, "sluttDato"), seen=sequence)
         made = make_feilliste(Keyed(stored, key), kept)
-        kept = Keyed(with_first_seen(stored, made), key)
+        kept = Keyed(as_stored(made), key)
     assert made["first_seen"].to_pylist() == [1]
     assert kept.findings.schema == STORED
 

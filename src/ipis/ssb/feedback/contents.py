@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
-
-from ipis.ssb.feedback.feilliste import Status, count_by_status
+from ipis.ssb.feedback.feilliste import count_by_status, standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +51,7 @@ class Contents:
     @property
     def standing(self) -> pa.Table:
         """Give the findings that are there now."""
-        return self.feilliste.filter(pc.not_equal(self.feilliste["status"], Status.FIXED.value))
+        return standing(self.feilliste)
 
     def levels(self) -> dict[str, int]:
         """Count standing findings by level, the weightiest first."""

@@ -1,7 +1,7 @@
 """The feilliste: findings keyed on brukerNr and the record's own id, and what became of them since the delivery before.
 
-A finding is the same as an earlier one when rule, record type, brukerNr, record id and field are; doubles are matched
-in order, so that two of a kind stay two. Never an identifier: brukerNr and id are the municipality's own.
+A finding is the same as an earlier one when rule, record type, brukerNr, record id and field are. Both sides are
+multisets: the n-th of a kind meets the n-th, so that two stay two. Never an identifier: the keys are the sender's own.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Keyed:
             part = self.findings.filter(pc.equal(self.findings["record"], record))
             keys = self.keys.get(record)
             for column in ("brukerNr", "id"):
-                parts_of = pa.nulls(part.num_rows, pa.string()) if keys is None else _taken(keys, column, part["row"])
-                part = part.append_column(column, pc.fill_null(parts_of, ""))
+                named = pa.nulls(part.num_rows, pa.string()) if keys is None else _taken(keys, column, part["row"])
+                part = part.append_column(column, pc.fill_null(named, ""))
             parts.append(part)
         if not parts:
             empty = self.findings.schema.append(pa.field("brukerNr", pa.string())).append(pa.field("id", pa.string()))
@@ -99,18 +99,14 @@ def make_feilliste(now: Keyed, before: Keyed | None) -> pa.Table:
         return engine.sql(_ORDER).to_arrow_table().select([*COLUMNS, "row"])
 
 
-def with_first_seen(findings: pa.Table, feilliste: pa.Table) -> pa.Table:
-    """Write back to the stored findings in which sequence each was first seen, for the next comparison."""
-    standing = feilliste.filter(pc.not_equal(feilliste["status"], Status.FIXED.value))
-    with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
-        engine.register("findings", findings)
-        engine.register("standing", standing)
-        joined = engine.sql(
-            "SELECT f.* EXCLUDE (first_seen), s.first_seen FROM findings f JOIN"
-            " (SELECT rule, record, row, field, min(first_seen) AS first_seen FROM standing GROUP BY ALL) s"
-            " ON s.rule = f.rule AND s.record = f.record AND s.field = f.field AND s.row IS NOT DISTINCT FROM f.row"
-        ).to_arrow_table()
-    return joined.select(STORED.names).cast(STORED)
+def standing(feilliste: pa.Table) -> pa.Table:
+    """Give the findings that are there now."""
+    return feilliste.filter(pc.not_equal(feilliste["status"], Status.FIXED.value))
+
+
+def as_stored(feilliste: pa.Table) -> pa.Table:
+    """Give a delivery's findings as they are kept, each with the sequence in which it was first seen."""
+    return standing(feilliste).select(STORED.names).cast(STORED)
 
 
 def count_by_status(feilliste: pa.Table) -> dict[str, int]:

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ipis.lib.storage import durable
+from ipis.ssb.feedback.about_delivery import judge_delivery
 from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
 from ipis.ssb.feedback.models import Tilbakemelding
+from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.packs import pack_of
 from ipis.ssb.register.deliveries import deliveries_as_of, lokal_keys, open_tables, previous_delivery
 from ipis.ssb.register.objects import ObjectStore
@@ -23,16 +25,17 @@ from ipis.ssb.tables.compute import Cells, ControlTable, compare, compute, outco
 from ipis.ssb.tables.definition import load_tables
 from ipis.validation import rulebook
 from ipis.validation.effects import apply
+from ipis.validation.findings import Findings
 from ipis.validation.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ipis.kernel.sealed import Identity
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.ssb.register.models import Delivery
     from ipis.ssb.settings import SsbSettings
-    from ipis.validation.findings import Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Judge:
     """Judges deliveries in the light of the pack of their year, in the language of their municipality."""
 
     settings: SsbSettings
+    identity: Identity
+    """The feedback worker's: a delivery is judged by its sealed contact too."""
 
     @property
     def store(self) -> ObjectStore:
@@ -66,12 +71,14 @@ class Judge:
         tables = open_tables(delivery, self.store)
         earlier = last_years(delivery)
         last_year = None if earlier is None else open_tables(earlier, self.store)
-        report = run(collection, tables, at="S", last_year=last_year, header=delivery.header)
-        counted = apply(tables, report.findings, collection)
+        of_records = run(collection, tables, at="S", last_year=last_year, header=delivery.header).findings
+        counted = apply(tables, of_records, collection)
         left_out = {name: _missing_rows(tables[name], counted[name]) for name in tables}
-        outcomes = outcomes_of(tables, report.findings.table, left_out)
-        cells = compute(load_tables(collection), counted, outcomes)
-        return Judged(_told_to_kommune(report.findings, pack, delivery.sequence, language), cells)
+        cells = compute(load_tables(collection), counted, outcomes_of(tables, of_records.table, left_out))
+        contact = contact_of(delivery.forsendelse, self.settings, self.identity)
+        of_delivery = judge_delivery(delivery, contact, collection)
+        findings = Findings(pa.concat_tables([of_records.table, of_delivery]), of_records.texts)
+        return Judged(_told_to_kommune(findings, pack, delivery.sequence, language), cells)
 
     def feilliste(self, delivery: Delivery, judged: Judged, pack: SeasonPack, language: str) -> pa.Table:
         """Compare with the delivery before; findings that were never kept (its feedback failed) are made anew."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import time
+import time as clock
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -18,16 +19,19 @@ from ipis.kernel.calendar import OSLO
 from ipis.kernel.errors import LANGUAGES, TryLater
 from ipis.kernel.receipt import Kind
 from ipis.kernel.secret import Secret
-from ipis.lib.storage import flush_folder, write_durably
+from ipis.lib.jobs import JobState
+from ipis.lib.storage import write_durably
+from ipis.ssb import kill
 from ipis.ssb.feedback.contents import Contents
-from ipis.ssb.feedback.feilliste import with_first_seen
+from ipis.ssb.feedback.feilliste import as_stored
 from ipis.ssb.feedback.judge import Judge
 from ipis.ssb.feedback.models import Tilbakemelding
+from ipis.ssb.feedback.outgoing import OUTGOING, outgoing
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
 from ipis.ssb.feedback.portal import PUSH
 from ipis.ssb.feedback.texts import load_texts
 from ipis.ssb.intake.contact import contact_of
-from ipis.ssb.packs import pack_of
+from ipis.ssb.packs import pack_of, packs
 from ipis.ssb.register import enrolment, kvittering
 from ipis.ssb.register.deliveries import FEEDBACK
 from ipis.ssb.register.models import Delivery, Job
@@ -35,12 +39,16 @@ from ipis.ssb.register.models import Delivery, Job
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ipis.kernel.collection import Collection
     from ipis.kernel.contact import Contact
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.ssb.keys import FeedbackKeys
     from ipis.ssb.settings import SsbSettings
     from ipis.ssb.tables.compute import ControlTable
 
+HELD_BACK = "feedback.held_back"
+"""The problem of a job that waits for the day from which the collection's feedback is available."""
+_AT_ONCE = "at_once"
 _GARBAGE_AFTER_SECONDS = 24 * 3600
 
 
@@ -59,36 +67,48 @@ class Maker:
             with transaction.atomic():
                 job.finish()
             return
-        pack = pack_of(self.settings, delivery.register, delivery.year)
+        pack, now = pack_of(self.settings, delivery.register, delivery.year), self.settings.business_clock().now()
+        held_until = held_back_until(pack.collection)
+        if held_until is not None and now < held_until:
+            raise TryLater(HELD_BACK, at=f"{held_until:%Y-%m-%d}")
         contact = contact_of(forsendelse, self.settings, self.keys.identity)
         password = self._password(delivery, contact)
         language = LANGUAGES[0] if contact is None else contact.language
-        judge = Judge(self.settings)
+        judge = Judge(self.settings, self.keys.identity)
         judged = judge.judge(delivery, pack, language)
         feilliste = judge.feilliste(delivery, judged, pack, language)
-        judge.keep_findings(delivery, revision, with_first_seen(judged.findings, feilliste))
+        judge.keep_findings(delivery, revision, as_stored(feilliste))
         one = Tilbakemelding(
             delivery=delivery,
             revision=revision,
             push=secrets.token_hex(16),
             tenant=pack.successor_of(delivery.kommune),
-            made_at=self.settings.business_clock().now(),
+            made_at=now,
             verdicts_sha256=judged.verdicts_sha256,
         )
         tables = judge.control_tables(delivery, judged, pack)
         files = render_files(_contents(one, pack, language, feilliste, tables))
         self._commit(job, one, close_zip(files, password))
+        kill.reach(self.settings, "feedback:committed")
 
     def revalidate(self, job: Job) -> None:
-        """Judge a delivery by the rules in place now; queue new feedback only where the verdict is another."""
+        """Judge a delivery by the rules in place now; queue new feedback only where the verdict is another.
+
+        It is also how staff mend a push that failed: the same files go again, or new ones are made where they are gone.
+        """
         delivery = Delivery.objects.get(forsendelse=job.subject)
         newest = Tilbakemelding.objects.filter(delivery=delivery).order_by("-revision").first()
         pack = pack_of(self.settings, delivery.register, delivery.year)
-        judged = Judge(self.settings).judge(delivery, pack, LANGUAGES[0])
+        judged = Judge(self.settings, self.keys.identity).judge(delivery, pack, LANGUAGES[0])
         with transaction.atomic():
             # Without a first tilbakemelding there is nothing to renew: its own job will judge by the rules in place.
-            if newest is not None and newest.verdicts_sha256 != judged.verdicts_sha256:
-                Job.queue(FEEDBACK, f"{delivery.forsendelse}:{newest.revision + 1}")
+            if newest is not None:
+                failed = Job.objects.filter(kind=PUSH, subject=newest.push, state=JobState.FAILED).exists()
+                whole = outgoing(self.settings, newest).is_whole
+                if newest.verdicts_sha256 != judged.verdicts_sha256 or (failed and not whole):
+                    Job.queue(FEEDBACK, f"{delivery.forsendelse}:{newest.revision + 1}")
+                elif failed:
+                    Job.again(PUSH, newest.push)
             job.finish()
 
     def _password(self, delivery: Delivery, contact: Contact | None) -> Secret:
@@ -108,13 +128,12 @@ class Maker:
 
     def _commit(self, job: Job, one: Tilbakemelding, closed: bytes) -> None:
         """Store row, R4 and push job in one transaction; files are written in it, since R4 holds its audit head."""
-        folder, delivery = self.settings.data / "utgaaende" / one.push, one.delivery
-        folder.mkdir(mode=0o700)
-        flush_folder(folder.parent)
+        delivery = one.delivery
         with transaction.atomic():
             one.made_on = one.made_at.astimezone(OSLO).date()
             one.name = zip_name(delivery.register, delivery.kommune, delivery.bydel, one.made_at, _same_day(one))
-            stored = write_durably(folder / one.name, closed)
+            zip_file, kvittering_file, signature_file = outgoing(self.settings, one).make()
+            stored = write_durably(zip_file, closed)
             one.zip_sha256 = stored.sha256
             details: dict[str, str | int | None] = {
                 "zip": one.name,
@@ -123,11 +142,32 @@ class Maker:
                 "revision": one.revision,
             }
             receipt = kvittering.issue(Kind.R4, delivery, key=self.keys.receipt, at=one.made_at, details=details)
-            write_durably(folder / f"{one.name}.kvittering", bytes(receipt.body))
-            write_durably(folder / f"{one.name}.kvittering.sig", bytes(receipt.signature))
+            write_durably(kvittering_file, bytes(receipt.body))
+            write_durably(signature_file, bytes(receipt.signature))
+            kill.reach(self.settings, "feedback:written")
             one.save(force_insert=True)
             Job.queue(PUSH, one.push)
             job.finish()
+            kill.reach(self.settings, "feedback:before-commit")
+
+
+def held_back_until(collection: Collection) -> datetime | None:
+    """Give the instant before which a year's feedback is not made, or None where it is made at once."""
+    day = collection.feedback.available
+    return None if day == _AT_ONCE else datetime.combine(date.fromisoformat(str(day)), time(0), OSLO)
+
+
+def release(settings: SsbSettings) -> int:
+    """Wake the jobs that a date held back when it has come by the business clock; tells how many."""
+    now, woken = settings.business_clock().now(), 0
+    for pack, _ in packs(settings):
+        held_until = held_back_until(pack.collection)
+        if held_until is not None and now >= held_until:
+            its = Delivery.objects.filter(register=pack.register, year=pack.year).values("forsendelse")
+            held = Job.objects.filter(kind=FEEDBACK, state=JobState.QUEUED, problem=HELD_BACK, subject__in=its)
+            if held.exclude(next_try_at=None).exists():
+                woken += held.update(next_try_at=None)
+    return woken
 
 
 def sweep(settings: SsbSettings) -> int:
@@ -135,8 +175,8 @@ def sweep(settings: SsbSettings) -> int:
     named = set(Tilbakemelding.objects.values_list("push", flat=True))
     old = [
         folder
-        for folder in (settings.data / "utgaaende").glob("*")
-        if folder.name not in named and time.time() - folder.stat().st_mtime > _GARBAGE_AFTER_SECONDS
+        for folder in (settings.data / OUTGOING).glob("*")
+        if folder.name not in named and clock.time() - folder.stat().st_mtime > _GARBAGE_AFTER_SECONDS
     ]
     for folder in old:
         shutil.rmtree(folder)

@@ -31,8 +31,9 @@ def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job]
 
 
 def ticks(settings: SsbSettings, keys: FeedbackKeys) -> tuple[Callable[[], object], ...]:
-    """Give what is done now and then: read the portal's events, sweep what no row names."""
+    """Give what is done now and then: wake what a date held back, read the portal's events, sweep what no row names."""
     return (
+        partial(make.release, settings),
         _every(_EVENTS_EVERY, partial(portal.read_events, settings, keys.push)),
         _every(_SWEEP_EVERY, partial(make.sweep, settings)),
     )

@@ -1,0 +1,73 @@
+"""Judging stored deliveries by changed rules: new feedback where the verdict is another, and nowhere else."""
+
+import pytest
+from tests.ssb.feedback_room import closed, code_rules, jobs, listed, opened, packed, r4, tilbakemeldinger, worker
+
+__all__ = ["packed"]
+
+
+@pytest.fixture
+def revalidate(room):
+    """Judge every delivery again, as `ipis ssb revalidate` asks for."""
+    from ipis.ssb.register.deliveries import REVALIDATE
+    from ipis.ssb.register.models import Delivery, Job
+
+    def go():
+        for delivery in Delivery.objects.all():
+            Job.again(REVALIDATE, delivery.forsendelse)
+        worker(room).run(once=True)
+
+    return go
+
+
+def test_the_same_rules_make_nothing_new(room, load, enrolled, revalidate):
+    """A municipality is not written to for nothing."""
+    load()
+    worker(room).run(once=True)
+    revalidate()
+    assert len(tilbakemeldinger()) == 1
+    assert [state for _, state, _ in jobs("revalidate")] == ["done"]
+
+
+def test_a_rule_that_changes_the_verdict_makes_a_second_revision(room, load, enrolled, revalidate, packed):
+    """Its own zip, R4 and kept findings; the first stays as it was."""
+    load(email="ingen adresse")
+    packed(more={"rules/levering.yaml": code_rules("M")})
+    worker(room).run(once=True)
+    (first,) = tilbakemeldinger()
+    before = closed(room, first)
+    packed(more={"rules/levering.yaml": code_rules("M S")})
+    revalidate()
+    _, second = tilbakemeldinger()
+    assert (second.revision, second.name) == (2, "040300_iplos_tilbakemelding_20180103-2.zip")
+    assert r4(room, second).receipt.details["revision"] == 2
+    assert closed(room, first) == before
+    told = [{row["rule"] for row in listed(opened(closed(room, one)))} for one in (first, second)]
+    assert told[1] - told[0] == {"K016"}
+    assert sorted(path.name for path in (room.data / "funn" / first.delivery.forsendelse).iterdir()) == [
+        "0001.parquet", "0002.parquet",
+    ]  # fmt: skip
+    revalidate()
+    assert len(tilbakemeldinger()) == 2
+
+
+def test_the_next_delivery_is_compared_with_the_newest_revision(room, load, enrolled, revalidate, packed):
+    """A finding that only the second revision told of is open in the next delivery, not new."""
+    packed(more={"rules/levering.yaml": code_rules("M")})
+    load(email="ingen adresse")
+    worker(room).run(once=True)
+    packed(more={"rules/levering.yaml": code_rules("M S")})
+    revalidate()
+    load(sequence=2, seed=2, email="ingen adresse")
+    worker(room).run(once=True)
+    rows = listed(opened(closed(room, tilbakemeldinger()[-1])))
+    assert [row["status"] for row in rows if row["rule"] == "K016"] == ["open"]
+
+
+def test_before_the_first_feedback_there_is_nothing_to_renew(room, load, revalidate):
+    """Its own job will judge by the rules in place."""
+    row, _ = load()
+    (room.intake / row.forsendelse / "contact.age").unlink()
+    revalidate()
+    assert tilbakemeldinger() == []
+    assert [subject for subject, _, _ in jobs("feedback")] == [row.forsendelse]
