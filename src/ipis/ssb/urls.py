@@ -9,6 +9,8 @@ from ipis.ssb.public import views as public
 
 handler404 = "ipis.lib.web.middleware.not_found"
 
+_LOGIN = LoginView.as_view(template_name="ssb/console/login.html", extra_context=console.IN_BOKMAAL)
+
 urlpatterns = [
     path("", public.front, name="front"),
     path("healthz", public.health),
@@ -17,7 +19,7 @@ urlpatterns = [
     path("api/v1/inntak/<str:forsendelse>", api.hand_over),
     path("api/v1/inntak/<str:forsendelse>/<str:name>", api.member),
     path("saksbehandler/", console.overview, name="console"),
-    path("saksbehandler/innlogging", LoginView.as_view(template_name="ssb/console/login.html"), name="login"),
+    path("saksbehandler/innlogging", _LOGIN, name="login"),
     path("saksbehandler/utlogging", LogoutView.as_view(), name="logout"),
     path("saksbehandler/forsendelse/<str:forsendelse>/slipp", console.release_held, name="release"),
 ]

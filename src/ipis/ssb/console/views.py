@@ -9,7 +9,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from ipis.lib.jobs import JobState
-from ipis.lib.web.middleware import request_language
 from ipis.ssb.intake.load import release
 from ipis.ssb.intake.models import Forsendelse
 from ipis.ssb.intake.transitions import State
@@ -19,23 +18,25 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 _SHOWN = 500
+IN_BOKMAAL = {"language": "nb", "languages": None}
+"""The staff pages speak bokmål only, and say so."""
 
 
 @login_required
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the newest forsendelser, with state, phase and the reason of what is held or refused."""
-    language = request_language(request)
     rows = Forsendelse.objects.select_related("delivery").order_by("-pk")[:_SHOWN]
     context = {
         "rows": [
-            {"row": row, "state": State(row.state).label, "why": _why(row, language), "held": row.state == State.HELD}
+            {"row": row, "state": State(row.state).label, "why": _why(row), "held": row.state == State.HELD}
             for row in rows
         ],
         "failed_jobs": Job.objects.filter(state=JobState.FAILED).count(),
         "waiting_mails": OutboxMail.objects.filter(sent_at=None).count(),
         "audit_head": AuditEvent.head(),
         "shown": _SHOWN,
+        **IN_BOKMAAL,
     }
     return render(request, "ssb/console/overview.html", context)
 
@@ -51,5 +52,5 @@ def release_held(request: HttpRequest, forsendelse: str) -> HttpResponse:
     return redirect("console")
 
 
-def _why(row: Forsendelse, language: str) -> str:
-    return row.told.render(language).found if row.told else ""
+def _why(row: Forsendelse) -> str:
+    return row.told.render("nb").found if row.told else ""

@@ -23,7 +23,7 @@ class State(models.TextChoices):
     RECEIVED = "received", "mottatt og varig lagret"
     HELD = "held", "holdt tilbake til en saksbehandler har sett på den"
     LOADED = "loaded", "lastet til registeret, R3 utstedt"
-    CLEARED = "cleared", "datadeler, kobling og nøkler slettet"
+    CLEARED = "cleared", "lastet; datadeler, kobling og nøkler er slettet"
     REFUSED = "refused", "avvist; ingenting er lastet"
 
 

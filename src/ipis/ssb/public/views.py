@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
@@ -63,22 +64,26 @@ def _season(pack: SeasonPack, path: Path, language: str) -> dict[str, object]:
     window = collection.window
     return {
         "name": collection.name[language],
-        "register": pack.register,
+        "id": f"{pack.register}-{pack.year}",
         "year": pack.year,
         "version": pack.version,
         "size_kib": path.stat().st_size // 1024,
         "sha256": pack.sha256,
         "environment": pack.environment.value,
         "demo_note": TEXTS[language]["demo"].format(environment=pack.environment.value),
-        "opens": _instant(window.opens_at, language),
-        "closes": _instant(window.closes_at, language),
-        "corrections": _instant(window.corrections_until, language),
+        "opens": _day(window.opens_at.astimezone(OSLO).date(), language),
+        "closes": _last_day(window.closes_at, language),
+        "corrections": _last_day(window.corrections_until, language),
         "preliminary": _day(collection.publication.preliminary_on, language),
         "final": _day(collection.publication.final_on, language),
         "root": pack.root.fingerprint,
         "kommuner": len(collection.kommuner),
         "keys": [
-            {"role": TEXTS[language]["roles"][key.role], "key_id": key.key_id, "state": key.state.value}
+            {
+                "role": TEXTS[language]["roles"][key.role],
+                "key_id": key.key_id,
+                "state": TEXTS[language]["states"][key.state.value],
+            }
             for key in pack.body.keys
         ],
         "address": collection.addresses["ssb"],
@@ -86,9 +91,9 @@ def _season(pack: SeasonPack, path: Path, language: str) -> dict[str, object]:
     }
 
 
-def _instant(at: datetime, language: str) -> str:
-    local = at.astimezone(OSLO)
-    return f"{_day(local.date(), language)} {TEXTS[language]['at']} {local:%H.%M}"
+def _last_day(until: datetime, language: str) -> str:
+    """Name the last day before a half-open window ends, as the letters do («innen onsdag 21. mars»)."""
+    return _day((until - timedelta(microseconds=1)).astimezone(OSLO).date(), language)
 
 
 def _day(on: date, language: str) -> str:
