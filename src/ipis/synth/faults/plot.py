@@ -27,6 +27,11 @@ class Finding(NamedTuple):
     field: str
 
 
+def can_be_written(day: str) -> bool:
+    """Tell whether the format has room for a date: it begins with 19 or 20."""
+    return day.startswith(("19", "20"))
+
+
 @dataclass(slots=True, eq=False)
 class Row:
     """One record of the person; `place` is its row in the draw, -1 for a planted one."""
@@ -73,9 +78,9 @@ class Plot:
         return self.rows["person"][0]
 
     def after_year(self, most: int) -> str | None:
-        """Draw a day after the year; None where the format cannot write it (dates begin with 19 or 20)."""
+        """Draw a day after the year; None where the format cannot write it."""
         day = (self.collection.ends_on + timedelta(days=self.rng.randint(1, most))).isoformat()
-        return day if day.startswith(("19", "20")) else None
+        return day if can_be_written(day) else None
 
     def of(self, record: str) -> list[Row]:
         """Give the person's rows of a record type, those drawn and those planted."""

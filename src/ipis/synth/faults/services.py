@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from ipis.kernel.demo import demo_care_unit
-from ipis.synth.faults.plot import Fault, Finding, Plot, Row
+from ipis.synth.faults.plot import Fault, Finding, Plot, Row, can_be_written
 
 _WEEK = 168 * 60
 _LONG_TERM = "21"
@@ -127,7 +127,8 @@ def _second_long_stay(plot: Plot) -> list[Finding] | None:
 
 
 def _later_than_start(row: Row, plot: Plot) -> bool:
-    return _starts_before(row, row.day("sluttDato") or plot.collection.ends_on)
+    # A stay that begins on the last day of another does not overlap it.
+    return _starts_before(row, (row.day("sluttDato") or plot.collection.ends_on) - _DAY)
 
 
 def _second(plot: Plot, row: Row) -> Row:
@@ -227,7 +228,10 @@ def _applied_after_decision(plot: Plot) -> list[Finding] | None:
         return None
     decided = row.day("vedtakDato")
     assert decided is not None  # noqa: S101 - chosen so
-    row.put("soknadDato", (decided + timedelta(days=plot.rng.randint(1, 40))).isoformat())
+    applied = (decided + timedelta(days=plot.rng.randint(1, 40))).isoformat()
+    if not can_be_written(applied):
+        return None
+    row.put("soknadDato", applied)
     return [plot.finding("K052", row, "soknadDato")]
 
 
