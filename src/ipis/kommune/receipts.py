@@ -18,7 +18,7 @@ from ipis.kernel.receipt import ISSUER, Kind, Receipt, SignedReceipt, check_tree
 from ipis.kommune.keyring import Keyring
 from ipis.kommune.pin import read_pin
 from ipis.kommune.receiver import Fields, Receiver
-from ipis.kommune.send import Bydel, KeyringFolder, Kommune, Orgnr, PinFile, Url, fetch_season
+from ipis.kommune.send import Bydel, KeyringFolder, Kommune, Orgnr, PinFile, Url, fetch_season, texts
 from ipis.lib.settings import user_language
 from ipis.lib.storage import write_durably
 
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from ipis.kernel.seasonpack import SeasonPack
 
 _PAUSE: Final = 0.5
-_MEANING: Final = {
-    Kind.R1: "mottatt",
-    Kind.R2: "pseudonymisert",
-    Kind.R3: "lastet hos SSB",
-    Kind.R4: "tilbakemelding laget",
-    Kind.R5: "identiteter slettet",
-}
 
 
 def register(app: typer.Typer) -> None:
@@ -119,12 +112,12 @@ def _write(by_parcel: dict[str, list[SignedReceipt]], out: Path) -> None:
 
 
 def _show(signed: list[SignedReceipt]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("forsendelse", "nr.", "kvittering", "tidspunkt", "kode"):
+    said, table = texts(), Table(box=None, pad_edge=False)
+    for heading in said["headings"]:
         table.add_column(heading, no_wrap=True)
     for each in signed:
         receipt = each.receipt
         at = receipt.at.astimezone(OSLO).strftime("%Y-%m-%d %H:%M")
-        what = f"{receipt.kind} {_MEANING[receipt.kind]}"
+        what = f"{receipt.kind} {said[receipt.kind]}"
         table.add_row(receipt.forsendelse[:8], str(receipt.sequence), what, at, each.short_code)
     Console(highlight=False).print(table)

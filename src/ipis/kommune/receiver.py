@@ -161,16 +161,8 @@ class Receiver:
             while offset < length:
                 tell(offset)
                 file.seek(offset)
-                chunk = file.read(CHUNK)
-                try:
-                    reached = self._patch(place, offset, chunk)
-                except (httpx2.TransportError, PostponedByTpf, RefusedByTpf) as error:
-                    if isinstance(error, RefusedByTpf) and error.code not in ("tpf.offset", "tpf.checksum"):
-                        raise
-                    failures += 1
-                    self._wait_or_give_up(failures, error)
-                    reached = self._offset(place)
-                failures = failures if reached <= offset else 0
+                reached = self._piece(place, offset, file.read(CHUNK), failures)
+                failures = failures + 1 if reached <= offset else 0
                 offset = reached
         tell(length)
         return place
@@ -198,6 +190,22 @@ class Receiver:
             if error.code == "send.upload_gone":
                 raise Refused("send.no_pack", name=name) from None
             raise
+
+    def _piece(self, place: str, offset: int, chunk: bytes, failures: int) -> int:
+        """Send one piece and tell how far the file then is; what went wrong is asked again, a few times in a row."""
+        error: Exception = TryLater("send.silent")
+        try:
+            reached = self._patch(place, offset, chunk)
+            if reached > offset:
+                return reached
+        except RefusedByTpf as refusal:
+            if refusal.code not in ("tpf.offset", "tpf.checksum"):
+                raise
+            error = refusal
+        except (httpx2.TransportError, PostponedByTpf) as fault:
+            error = fault
+        self._wait_or_give_up(failures + 1, error)
+        return self._offset(place)
 
     def _offset(self, place: str) -> int:
         answer = self._insist(lambda: self._send("HEAD", place, headers=TUS))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
 _R1_SECONDS: Final = 120.0
 _JUDGEMENT_SECONDS: Final = 10.0
 _GLANCE: Final = 2
-_PHASES: Final = {
-    "open": "innen fristen: teller for publiseringen i mars",
-    "late": "etter fristen: teller for publiseringen i juni",
-    "closed": "etter siste frist for rettinger: lagret, teller ikke for noen publisering",
-}
-
 Url = Annotated[str, typer.Option(help="The address of the pseudonym manager (TPF).")]
 Kommune = Annotated[str, typer.Option(help="Municipality number of the collection year, four digits.")]
 Bydel = Annotated[str, typer.Option(help="District, 00 unless agreed.")]
@@ -148,6 +143,13 @@ def _upload(tpf: Receiver, parcel: Parcel) -> list[str]:
     return places
 
 
+def texts() -> dict[str, Any]:
+    """Give the words of `send` and `receipts` in the user's language."""
+    source = Path(__file__).parent / "templates" / "send.toml"
+    said: dict[str, Any] = tomllib.loads(source.read_text(encoding="utf-8"))[user_language()]
+    return said
+
+
 def _or_raise(state: State) -> State:
     """Pass a state on, unless TPF has refused."""
     if state.problem is not None and state.state in ("refused", "rejected", "closed"):
@@ -205,9 +207,11 @@ def _tell(signed: SignedReceipt, path: Path, *, as_json: bool) -> dict[str, obje
     receipt = signed.receipt
     if not as_json:
         console = Console(highlight=False, soft_wrap=True)
-        console.print(f"Mottatt: forsendelse {receipt.forsendelse}, innsending nr. {receipt.sequence}", style="bold")
-        console.print(_PHASES.get(receipt.phase, receipt.phase).capitalize())
-        console.print(f"Kvittering R1: {path} – kode for telefon: {signed.short_code}")
+        said = texts()
+        words = {"forsendelse": receipt.forsendelse, "sequence": receipt.sequence, "path": path}
+        console.print(said["received"].format_map(words), style="bold")
+        console.print(said[receipt.phase])
+        console.print(said["receipt"].format_map({**words, "code": signed.short_code}))
     return {
         "forsendelse": receipt.forsendelse,
         "sequence": receipt.sequence,
