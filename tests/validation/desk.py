@@ -180,7 +180,6 @@ def judge(
         at=at,
         header=header,
         last_year=None if last_year is None else tables(known, last_year),
-        threads=1,
     )
 
 

@@ -88,9 +88,9 @@ def test_findings_are_the_same_at_both(persons, services, decisions, order):
     collection = packaged("iplos", YEAR)
     rows = {"person": persons, "tjeneste": services, "vedtak": decisions}
     tables = {name: examples.table(record, rows.get(name, [])) for name, record in collection.layout.records.items()}
-    ours = run(collection, tables, at="M", header=HEADER, threads=1)
+    ours = run(collection, tables, at="M", header=HEADER)
     theirs_tables, places = at_ssb(tables, order)
-    theirs = run(collection, theirs_tables, at="S", header=HEADER, threads=1)
+    theirs = run(collection, theirs_tables, at="S", header=HEADER)
     rules = rulebook.of(collection).rules
     at_both = {rule.id for rule in rules.values() if {"M", "S"} <= rule.runs_at}
     assert not ours.culprits

@@ -41,7 +41,7 @@ def judge(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Rep
         at="M" if "M" in rule.runs_at else "S",
         header={key: value if value is None else str(value) for key, value in header.items()},
         last_year={name: table(records[name], rows) for name, rows in past.items()} if past is not None else None,
-        threads=1,
+        only={rule.id},
     )
 
 

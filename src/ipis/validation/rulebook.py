@@ -14,7 +14,7 @@ from ipis.validation.position import Place, refuse
 from ipis.validation.terms import Column, Family, Term
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from ipis.kernel.collection import Collection
     from ipis.kernel.layout import LayoutRule
@@ -57,6 +57,15 @@ class Rulebook:
     predicates: tuple[LayoutPredicate, ...]
     resolver: Resolver
     texts: Texts
+
+    def only(self, numbers: Container[str]) -> Rulebook:
+        """Give the book with these rules alone; fields that break another rule stay unknown to them."""
+        return replace(
+            self,
+            rules={number: rule for number, rule in self.rules.items() if number in numbers},
+            compiled=tuple(made for made in self.compiled if made.rule.id in numbers),
+            predicates=tuple(predicate for predicate in self.predicates if predicate.rule in numbers),
+        )
 
 
 def of(collection: Collection) -> Rulebook:

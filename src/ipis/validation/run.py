@@ -22,7 +22,7 @@ from ipis.validation.findings import FINDINGS, Findings, Report, Verdict
 from ipis.validation.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -63,15 +63,17 @@ def run(
     last_year: Mapping[str, pa.Table] | None = None,
     nation: Mapping[str, pa.Table] | None = None,
     header: Mapping[str, str | None] | None = None,
-    threads: int = 2,
+    only: Container[str] | None = None,
 ) -> Report:
     """Judge a delivery by every rule that runs at `at` ("M" or "S").
 
     `tables` are those of `kernel.extract`, or SSB's, without identity fields; `last_year` the same of the year before;
     `header` the extract's own header as text. What is not handed in makes the rules that need it not assessed.
+    `only` some rules: those of these numbers (to try one, or to judge its examples).
     """
-    book = rulebook.of(collection)
-    with DuckDB(threads) as engine:
+    whole = rulebook.of(collection)
+    book = whole if only is None else whole.only(only)
+    with DuckDB() as engine:
         values = world.header_values(collection, header)
         relations = Relations(engine, collection, book.resolver, values)
         absent = {
@@ -106,7 +108,8 @@ class _Runner:
         needed = self.book.resolver.closure(names)
         wanted = [derived for identity, derived in self.book.resolver.done.items() if identity in needed]
         self.relations.add_codes(wanted)
-        self.relations.add_derived_tables(name for name in self.book.resolver.world.tables)
+        over = {made.rule.over for made in self.book.compiled} & self.book.resolver.world.tables.keys()
+        self.relations.add_derived_tables(over)
         self.relations.derive(wanted)
 
     def _reason_against(self, made: CompiledRule) -> str | None:
