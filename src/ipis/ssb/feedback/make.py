@@ -46,9 +46,8 @@ if TYPE_CHECKING:
     from ipis.ssb.settings import SsbSettings
     from ipis.ssb.tables.compute import ControlTable
 
-HELD_BACK = "feedback.held_back"
-"""The problem of a job that waits for the day from which the collection's feedback is available."""
 _AT_ONCE = "at_once"
+_HELD_BACK = "feedback.held_back"
 _GARBAGE_AFTER_SECONDS = 24 * 3600
 
 
@@ -70,7 +69,7 @@ class Maker:
         pack, now = pack_of(self.settings, delivery.register, delivery.year), self.settings.business_clock().now()
         held_until = held_back_until(pack.collection)
         if held_until is not None and now < held_until:
-            raise TryLater(HELD_BACK, at=f"{held_until:%Y-%m-%d}")
+            raise TryLater("feedback.held_back", at=f"{held_until:%Y-%m-%d}")
         contact = contact_of(forsendelse, self.settings, self.keys.identity)
         password = self._password(delivery, contact)
         language = LANGUAGES[0] if contact is None else contact.language
@@ -164,7 +163,7 @@ def release(settings: SsbSettings) -> int:
         held_until = held_back_until(pack.collection)
         if held_until is not None and now >= held_until:
             its = Delivery.objects.filter(register=pack.register, year=pack.year).values("forsendelse")
-            held = Job.objects.filter(kind=FEEDBACK, state=JobState.QUEUED, problem=HELD_BACK, subject__in=its)
+            held = Job.objects.filter(kind=FEEDBACK, state=JobState.QUEUED, problem=_HELD_BACK, subject__in=its)
             if held.exclude(next_try_at=None).exists():
                 woken += held.update(next_try_at=None)
     return woken
