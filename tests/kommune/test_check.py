@@ -1,0 +1,303 @@
+"""`ipis kommune check` by its command line: what it finds, how it says it, and what it refuses to look further into."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pyarrow as pa
+import pytest
+from tests.kommune import testvik
+
+from ipis.__main__ import run
+from ipis.kernel.demo import demo_orgnr
+from ipis.kernel.seasonpack import SeasonPack
+from ipis.kommune import precheck
+from ipis.kommune.check_report import page, texts_of
+from ipis.kommune.told import told
+
+VALUE = "12.13.2017"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    return testvik.desk(tmp_path_factory.mktemp("desk") / "testvik")
+
+
+@pytest.fixture(scope="module")
+def season(desk):
+    return SeasonPack.load(desk.pack)
+
+
+def written(desk, name="uttrekk.xml", **changes):
+    """Write Testvik's extract and change its text: from -> to."""
+    path = testvik.extract(desk.folder, name=name)
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes.pop("replace", {}).items():
+        assert old in text
+        text = text.replace(old, new, changes.get("times", 1))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def check(desk, extract, *more):
+    return run(["kommune", "check", str(extract), "--pack", str(desk.pack), *map(str, more)])
+
+
+def said(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def clean(desk):
+    """An extract without a finding: one of the two services has ended."""
+    return written(
+        desk,
+        "rent.xml",
+        replace={
+            f'startDato="{testvik.YEAR}-02-01"': f'startDato="{testvik.YEAR}-02-01" sluttDato="{testvik.YEAR}-06-01"'
+        },
+    )
+
+
+def test_an_extract_without_findings_is_clean(desk, capsys):
+    assert check(desk, clean(desk), "--json") == 0
+    assert said(capsys) == {"findings": [], "counts": {"info": 0, "advarsel": 0, "feil": 0, "kritisk": 0}}
+    assert check(desk, clean(desk)) == 0
+    assert "klar til å forsegles" in capsys.readouterr().out
+
+
+def test_warnings_alone_leave_the_exit_code_at_zero(desk, capsys):
+    """K104: more than 98 % of the services have no end."""
+    assert check(desk, written(desk), "--json") == 0
+    answer = said(capsys)
+    assert [(found["rule"], found["key"], found["fields"]) for found in answer["findings"]] == [
+        ("K104", {"brukerNr": None, "id": None}, ["sluttDato"])
+    ]
+    assert answer["counts"]["advarsel"] == 1
+    assert check(desk, written(desk)) == 0
+    assert "Ingen feil" in capsys.readouterr().out
+
+
+def test_errors_give_one_and_are_told_with_key_field_and_remedy(desk, capsys):
+    faulty = written(desk, "feil.xml", replace={f'startDato="{testvik.YEAR}-02-01"': f'startDato="{VALUE}"'})
+    assert check(desk, faulty, "--json") == 1
+    (found,) = [found for found in said(capsys)["findings"] if found["level"] == "feil"]
+    assert found.keys() == {"rule", "level", "effect", "record", "key", "fields", "message"}
+    assert (found["rule"], found["effect"], found["record"]) == ("L009", "hold_utenfor", "tjeneste")
+    assert (found["key"], found["fields"]) == ({"brukerNr": "B1", "id": "T0"}, ["startDato"])
+    assert VALUE in found["message"]
+
+
+def test_the_summary_says_what_to_do_and_where_everything_stands(desk, capsys):
+    faulty = written(desk, "feil.xml", replace={'kode="06"': 'kode="10"'})
+    report = desk.folder / "side.html"
+    assert check(desk, faulty, "--report", report) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"K059\s+Feil\s+1\s+Rett tjenestetypen i fagsystemet", out)
+    assert "kan filen likevel sendes" in out
+    assert str(report) in out
+    assert report.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(("language", "words"), [("nn", "Rett tenestetypen"), ("en", "Correct the kind of service")])
+def test_the_language_is_the_users(desk, capsys, language, words):
+    faulty = written(desk, "feil.xml", replace={'kode="06"': 'kode="10"'})
+    assert check(desk, faulty, "--language", language) == 1
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("replace", "code"),
+    [
+        ({f'aargang="{testvik.YEAR}"': f'aargang="{testvik.YEAR - 1}"'}, "extract.year"),
+        ({f'tilDato="{testvik.YEAR}-12-31"': f'tilDato="{testvik.YEAR}-11-30"'}, "extract.period"),
+        ({'kommuneNr="0403"': 'kommuneNr="5001"'}, "extract.kommune"),
+        ({'bydel="00"': 'bydel="07"'}, "extract.bydel"),
+        ({demo_orgnr("0403"): demo_orgnr("0417")}, "extract.orgnr"),
+        ({"</Uttrekk>": ""}, None),
+        ({'antallPerson="2"': 'antallPerson="3"'}, "extract.count"),
+        ({'brukerNr="B1"': f'brukerNr="{testvik.NUMBERS[0]}"'}, "seal.bruker_nr"),
+        ({testvik.NUMBERS[0]: "01" + "01" + testvik.NUMBERS[0][4:]}, "numbers.real_in_test"),
+    ],
+)
+def test_what_may_not_be_sent_is_refused_as_one_object(desk, capsys, replace, code):
+    """Exit 2; the refusal names no value of a person's record."""
+    assert check(desk, written(desk, "avvist.xml", replace=replace), "--json") == 2
+    streams = capsys.readouterr()
+    refusal = json.loads(streams.err)
+    assert refusal.keys() == {"code", "found", "expected", "do", "retry"}
+    assert code is None or refusal["code"] == code
+    assert refusal["retry"] is False
+    assert streams.out == ""
+    assert not any(number in streams.err for number in testvik.NUMBERS)
+
+
+def test_a_critical_finding_refuses_the_extract(desk, season, capsys):
+    """No rule of this kind can break today without the reader refusing first; the exit code must not depend on that."""
+    from ipis.validation import rulebook
+    from ipis.validation.catalogue import Level
+
+    rule = rulebook.of(season.collection).rules["K104"]
+    object.__setattr__(rule, "level", Level.KRITISK)
+    try:
+        assert check(desk, written(desk), "--json") == 2
+        assert said(capsys)["counts"]["kritisk"] == 1
+        checked = precheck.run(written(desk), season)
+        assert checked.outcome is precheck.Outcome.REFUSED
+        assert "kan ikke sendes" in page(checked, told(checked, season.collection, "nb"), season, "x.xml")
+    finally:
+        object.__setattr__(rule, "level", Level.ADVARSEL)
+
+
+class Page(HTMLParser):
+    """What a reader of the page meets: tags, links and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.sources, self.anchors, self.links, self.text = [], [], set(), set(), ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.append(tag)
+        self.sources += [
+            value
+            for name, value in attrs
+            if name in {"src", "srcset", "data", "action", "style"} or name.startswith("on")
+        ]
+        self.anchors |= {attributes["id"]} if "id" in attributes else set()
+        self.links |= {attributes["href"]} if "href" in attributes else set()
+
+    def handle_data(self, data):
+        self.text += data
+
+
+HOSTILE = "&lt;script&gt;alert(1)&lt;/script&gt;"
+
+
+@pytest.fixture(scope="module")
+def report(desk, season):
+    replace = {
+        'kode="06"': 'kode="10"',
+        'fid="01815012352"': 'fid="01815012353"',
+        f'vedtakDato="{testvik.YEAR}-01-20"': f'vedtakDato="{HOSTILE}"',
+    }
+    checked = precheck.run(written(desk, "side.xml", replace=replace), season)
+    return page(checked, told(checked, season.collection, "nb"), season, "side.xml")
+
+
+def test_the_page_is_one_file_without_script(report):
+    read = Page(report)
+    assert not {"script", "link", "img", "iframe", "object", "form", "input"} & set(read.tags)
+    assert read.sources == []
+    assert all(link.startswith("#") and link[1:] in read.anchors for link in read.links)
+    assert "@import" not in report
+    assert "url(" not in report
+
+
+def test_the_page_shows_hostile_values_as_text(report):
+    assert "<script>" not in report
+    assert "<script>alert(1)</script>" in Page(report).text
+
+
+def test_the_page_groups_by_rule_and_says_what_to_do(report):
+    text = Page(report).text
+    assert "Hamar" in text
+    assert "Gjør dette" in text
+    assert "Rett tjenestetypen i fagsystemet." in text
+    assert "Posten holdes utenfor statistikken." in text
+    assert text.index("K022") < text.index("K104")
+
+
+def test_the_page_holds_no_identity_number(report):
+    assert not any(number in report for number in (*testvik.NUMBERS, "01815012353"))
+
+
+def test_the_page_lists_what_was_not_assessed(report):
+    text = Page(report).text
+    assert "Ikke vurdert" in text
+    assert "fjoråret finnes bare hos SSB" in text
+
+
+def test_a_clean_page_says_so(desk, season):
+    checked = precheck.run(clean(desk), season)
+    for language in ("nb", "nn", "en"):
+        text = Page(page(checked, told(checked, season.collection, language), season, "rent.xml")).text
+        assert texts_of(language)["outcome"]["clean"] in text
+
+
+def test_a_person_without_a_number_is_found_by_place(desk, season):
+    checked = precheck.run(written(desk, "uten.xml", replace={'brukerNr="B2" ': ""}), season)
+    assert "mangler (nr. 2 i filen)" in page(checked, told(checked, season.collection, "nb"), season, "uten.xml")
+
+
+def test_every_word_of_the_page_is_there_in_three_languages():
+    sections = {
+        language: {(s, k) for s, keys in texts_of(language).items() for k in keys} for language in ("nb", "nn", "en")
+    }
+    assert sections["nb"] == sections["nn"] == sections["en"]
+
+
+def test_validation_sees_no_identity_field(desk, season):
+    """Architecture §2.7: rules about the number see its reason, never the number."""
+    checked = precheck.run(written(desk), season)
+    person = checked.tables["person"]
+    assert not {"fid", "typeID"} & set(person.column_names)
+    assert {"kjoenn", "foedselsaar", "alder", "id_class", "id_reason"} <= set(person.column_names)
+    assert person["alder"].type == pa.int16()
+    assert person["alder"].to_pylist() == [testvik.YEAR - year for year in person["foedselsaar"].to_pylist()]
+    for number in testvik.NUMBERS:
+        assert number not in repr(checked) + repr(checked.clear)
+
+
+def _cell(row, field):
+    """Give a value as it stood in the extract."""
+    return str(row[field] if row[field] is not None else row.get(f"{field}__raw") or "")
+
+
+def test_flat_files_give_the_same_findings_as_xml(desk, season, tmp_path, capsys):
+    """Both inputs must give the same findings for the same content; only a flat file can show an orphan."""
+    faulty = written(desk, "feil.xml", replace={'kode="06"': 'kode="10"', 'utfall="1"': 'utfall="7"'})
+    read = precheck.run(faulty, season)
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    header = read.clear.extract.header
+    (folder / "uttrekk.csv").write_text(
+        ";".join(header) + "\n" + ";".join(value or "" for value in header.values()) + "\n", encoding="utf-8"
+    )
+    for name, record in season.collection.layout.records.items():
+        table = read.clear.extract.tables[name]
+        if not table.num_rows:
+            continue
+        rows = [";".join(_cell(row, field) for field in record.fields) for row in table.to_pylist()]
+        (folder / f"{name}.csv").write_text(";".join(record.fields) + "\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    trailer = read.clear.extract.trailer
+    (folder / "slutt.csv").write_text(
+        ";".join(trailer) + "\n" + ";".join(value or "" for value in trailer.values()) + "\n", encoding="utf-8"
+    )
+    assert check(desk, faulty, "--json") == 1
+    of_xml = said(capsys)
+    assert check(desk, folder, "--json") == 1
+    assert said(capsys) == of_xml
+    service = (folder / "tjeneste.csv").read_text(encoding="utf-8")
+    (folder / "tjeneste.csv").write_text(service.replace("B2;", "B9;"), encoding="utf-8")
+    assert check(desk, folder, "--json") == 1
+    assert {found["rule"] for found in said(capsys)["findings"]} - {found["rule"] for found in of_xml["findings"]} == {
+        "K058"
+    }
+
+
+def test_a_rule_that_cannot_be_run_is_told(desk, season, monkeypatch, capsys):
+    from ipis.validation import compile as sql
+
+    original = sql.verdict
+    monkeypatch.setattr(
+        sql,
+        "verdict",
+        lambda where, require, scope: (
+            "CAST(error('x') AS TINYINT)"
+            if "110" in original(where, require, scope)
+            else original(where, require, scope)
+        ),
+    )
+    assert check(desk, clean(desk)) == 0
+    assert "Regel K034 kunne ikke kjøres" in capsys.readouterr().err
