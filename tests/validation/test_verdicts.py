@@ -38,6 +38,7 @@ BAD = {"n": "mye"}
         ("n * n * n * n * n * n * n * n * n * n > 1", "", {"n": 100}, "ok"),
         ("til - fra = 30", "", {"fra": "2017-01-01", "til": "2017-01-31"}, "ok"),
         ("fra + 30 = til", "", {"fra": "2017-01-01", "til": "2017-01-31"}, "ok"),
+        ("fra + 999999999 > til", "", {"fra": "2017-01-01", "til": "2017-01-31"}, "missing_value"),
         ("year(fra) = uttrekk.aargang", "", {"fra": "2017-06-01"}, "ok"),
         ("fra between uttrekk.fraDato and uttrekk.tilDato", "", {"fra": "2018-01-01"}, "breach"),
         ("length(tekst) = 2 and tekst <> 'a''b'", "", {"tekst": "øå"}, "ok"),

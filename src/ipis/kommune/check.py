@@ -29,6 +29,7 @@ from ipis.lib.storage import write_durably
 from ipis.validation.catalogue import Level
 
 if TYPE_CHECKING:
+    from ipis.kernel.layout import Layout
     from ipis.kommune.precheck import Checked
 
 EXIT_CODES = {Outcome.CLEAN: 0, Outcome.LOOK_AT: 0, Outcome.TO_CORRECT: 1, Outcome.REFUSED: 2}
@@ -74,7 +75,7 @@ def check(
         json.dump(as_object(checked, found), sys.stdout, ensure_ascii=False)
         sys.stdout.write(os.linesep)
     else:
-        _summarise(checked, found, console, report)
+        _summarise(checked, found, season.collection.layout, console, report)
     return EXIT_CODES[checked.outcome]
 
 
@@ -95,16 +96,17 @@ def as_object(checked: Checked, found: Told) -> dict[str, object]:
     return {"findings": findings, "counts": checked.report.findings.count_by_level()}
 
 
-def _summarise(checked: Checked, found: Told, console: Console, report: Path | None) -> None:
-    """Say on stdout which rules found how much, and what to do next."""
+def _summarise(checked: Checked, found: Told, layout: Layout, console: Console, report: Path | None) -> None:
+    """Say on stdout which rules found how much, about what and what to do next; no value of any record."""
     texts = texts_of(found.language)
     out = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("rule", "level", "count", "do"):
+    for heading in ("rule", "level", "count", "about", "do"):
         table.add_column(texts["column"][heading], justify="right" if heading == "count" else "left")
     for group in found.groups():
+        about = group.about(layout, found.language)
         level = Text(texts["level"][group.level], style=_STYLE[group.level])
-        table.add_row(Text(group.rule), level, str(group.count), Text(group.do))
+        table.add_row(Text(group.rule), level, str(group.count), Text(about), Text(group.do))
     if found.table.num_rows:
         out.print(table)
     out.print(texts["outcome"][checked.outcome], style="bold")

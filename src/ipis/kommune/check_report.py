@@ -51,6 +51,7 @@ def page(checked: Checked, found: Told, season: SeasonPack, name: str) -> str:
         by_level={level: [group for group in groups if group.level is level] for level in reversed(Level)},
         label=lambda row: _label(row, season, found.language),
         record_label=lambda record: _record_label(record, season, found.language),
+        about=lambda group: group.about(collection.layout, found.language),
         anchor=lambda group: f"{group.rule}-{groups.index(group)}",
         persons=_persons_touched(groups),
         unassessed=_unassessed(checked),

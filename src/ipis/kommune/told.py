@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ipis.kernel.collection import Collection
-    from ipis.kernel.layout import RecordType
+    from ipis.kernel.layout import Layout, RecordType
     from ipis.kommune.precheck import Checked
 
 _WEIGHT = {Level.KRITISK: 0, Level.FEIL: 1, Level.ADVARSEL: 2, Level.INFO: 3}
@@ -41,6 +41,16 @@ class Group:
     def any(self, column: str) -> bool:
         """Tell whether any of the findings has a value in a column."""
         return any(row[column] for row in self.rows)
+
+    def about(self, layout: Layout, language: str) -> str:
+        """Name the first two fields that the findings are about, each with its record type, without any value."""
+        named = dict.fromkeys((row["record"], row["field"]) for row in self.rows)
+        labels = []
+        for record, field in list(named)[:2]:
+            known = layout.records.get(record, layout.header)
+            own = known.label[language]
+            labels.append(f"{own}: {known.fields[field].label[language]}" if field else own)
+        return " · ".join(labels) + (" …" if len(named) > 2 else "")
 
     @property
     def found(self) -> str:

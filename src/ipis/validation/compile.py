@@ -26,6 +26,8 @@ SQL_TYPES = {
     Type.ID: "VARCHAR",
 }
 
+_MOST_DAYS = 3_652_059
+
 OUTSIDE, OK, BREACH, MISSING, INVALID = range(5)
 """The verdict of one rule on one row: outside the rule's `where`, ok, breach, not assessed for a missing value, not
 assessed for a value that is not valid itself."""
@@ -119,7 +121,8 @@ def _operand(part: Term, term: Operation, scope: Scope) -> str:
     if term.type is Type.INT and part.type is Type.INT:
         return f"CAST({text} AS BIGINT)"
     if term.type is Type.DATE and part.type is Type.INT:
-        return f"CAST({text} AS INTEGER)"
+        # Ten thousand years to either side: beyond them there is no day, and no engine is asked for one.
+        return f"CAST(CASE WHEN ABS({text}) <= {_MOST_DAYS} THEN {text} END AS INTEGER)"
     return text
 
 
