@@ -34,7 +34,7 @@ class Ran:
 
 def ipis(*arguments, **environment):
     """Run `ipis …` and give exit code and words."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-m", "ipis", *map(str, arguments)],
         capture_output=True,

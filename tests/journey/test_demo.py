@@ -20,3 +20,11 @@ def test_a_year_that_nobody_has_shipped_needs_no_code(tmp_path, next_year):
     ran = ipis("demo", "--year", 2099, "--definitions", next_year, "--persons", 200, "--keep", tmp_path / "d", "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["ok"]
+
+
+def test_a_renumbered_municipality_answers_by_its_successor(tmp_path):
+    """1601 in January 2018: the number of the collection year, the successor's organisation number and account."""
+    ran = ipis("demo", "--kommune", "1601", "--persons", 60, "--keep", tmp_path / "demo", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["ok"]
+    assert (tmp_path / "demo" / "kommune-1601" / "second" / "opened" / "worklist.csv").exists()

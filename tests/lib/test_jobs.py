@@ -145,3 +145,27 @@ def test_a_living_worker_beats(monkeypatch):
 
     worker(load=load).run(once=True)
     assert seen == [True]
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError("01815012352"), TryLater("room.busy")])
+def test_a_tick_that_fails_does_not_end_the_worker(fault, capsys):
+    """A season pack caught half copied must not stop the work; the fault is told by kind."""
+    Job.queue("load", "a")
+
+    def tick():
+        raise fault
+
+    one = worker(load=lambda job: job.finish())
+    one.ticks = (tick,)
+    one.run(once=True)
+    assert Job.objects.get().state == JobState.DONE
+    captured = capsys.readouterr()
+    assert "01815012352" not in captured.out + captured.err
+
+
+def test_work_that_was_done_can_be_asked_for_again():
+    """A step that may have run before is queued anew."""
+    Job.queue("load", "a")
+    worker(load=lambda job: job.finish()).run(once=True)
+    Job.again("load", "a")
+    assert Job.claim(["load"], "one").attempt == 1

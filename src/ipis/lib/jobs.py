@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from django.db import close_old_connections, models, transaction
 
-from ipis.kernel.errors import TryLater
+from ipis.kernel.errors import IpisError, TryLater
 from ipis.lib.log import get_logger
 
 if TYPE_CHECKING:
@@ -148,9 +148,8 @@ class Worker(Generic[J]):
         """Work until stopped, or until nothing is due."""
         while not self.stop.is_set():
             close_old_connections()
-            self.jobs.sweep()
-            for tick in self.ticks:
-                tick()
+            for tick in (self.jobs.sweep, *self.ticks):
+                self._run_tick(tick)
             worked = self.work_one()
             if not worked:
                 if once:
@@ -165,6 +164,15 @@ class Worker(Generic[J]):
         with _Heartbeat(job):
             self._run_step(job)
         return True
+
+    def _run_tick(self, tick: Callable[[], object]) -> None:
+        """Do what falls due by itself; a fault there, as a season pack caught half copied, must not end the worker."""
+        try:
+            tick()
+        except IpisError as error:
+            get_logger().warning("tick waits", code=error.code)
+        except Exception as error:  # noqa: BLE001 - as for a job: the kind is logged, never the text
+            get_logger().error("tick failed", error=type(error).__name__, where=_where(error))
 
     def _run_step(self, job: J) -> None:
         log = get_logger().bind(job=job.kind, subject=job.subject, attempt=job.attempt)

@@ -129,7 +129,7 @@ def run_ipis(arguments: Sequence[str], accept: Sequence[int] = (0,)) -> subproce
 def clean_environment() -> dict[str, str]:
     """Give the few variables that a party's process may see."""
     kept = {
-        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START") if name in os.environ
+        name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG") if name in os.environ
     }
     return kept | {"LANG": "C.UTF-8", "PYTHONUTF8": "1"}
 

@@ -33,18 +33,20 @@ class Municipality:
     """A demo municipality: its login fields, its PIN file and its user at the portal."""
 
     kommune: str
+    answers: str
+    """The number that answers for it now: after a merger or renumbering the successor's (architecture §2.4)."""
     folder: Path
     bydel: str = "00"
 
     @property
     def orgnr(self) -> str:
-        """Give the organisation number made by rule."""
-        return demo_orgnr(self.kommune)
+        """Give the organisation number made by rule, of the municipality that answers."""
+        return demo_orgnr(self.answers)
 
     @property
     def user(self) -> str:
         """Give the registered impersonal address, which is the portal's user name (L17 §4.1)."""
-        return demo_address(self.kommune)
+        return demo_address(self.answers)
 
     @property
     def pin_file(self) -> Path:
@@ -99,7 +101,7 @@ class Season:
             _write_pin(one)
             fields = ["--kommune", one.kommune, "--bydel", one.bydel, "--orgnr", one.orgnr]
             fields += ["--year", str(self.collection.year), "--pin-file", str(one.pin_file), "--address", one.user]
-            account = ["--kommune", one.kommune, "--user", one.user]
+            account = ["--kommune", one.answers, "--user", one.user]
             _side_by_side(
                 partial(self.parties["tpf"].run, "enrol", *fields),
                 partial(self.parties["ssb"].run, "enrol", *fields),
@@ -149,12 +151,16 @@ def prepare(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     source = DefinitionFolder.from_path(definitions) if definitions else DefinitionFolder.packaged(_REGISTER, year)
     parties, mail_port = make_parties(folder, base_port)
+    collection = load(source)
     season = Season(
         folder=folder,
-        collection=load(source),
+        collection=collection,
         parties=parties,
         mailbox=Mailbox(folder / "mail", mail_port),
-        municipalities=[Municipality(kommune, folder / f"kommune-{kommune}") for kommune in kommuner],
+        municipalities=[
+            Municipality(kommune, collection.successors.get(kommune, kommune), folder / f"kommune-{kommune}")
+            for kommune in kommuner
+        ],
     )
     _write_settings(season, mail_port)
     _side_by_side(*(partial(parties[room].run, "init") for room in ROOMS))
@@ -229,4 +235,4 @@ def _side_by_side(*runs: Callable[[], None]) -> None:
 def _write_pin(municipality: Municipality) -> None:
     municipality.folder.mkdir(mode=0o700, exist_ok=True)
     municipality.pin_file.touch(mode=0o600)
-    municipality.pin_file.write_text(demo_pin(municipality.kommune) + "\n", encoding="ascii")
+    municipality.pin_file.write_text(demo_pin(municipality.answers) + "\n", encoding="ascii")

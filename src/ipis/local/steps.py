@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ipis.kernel.calendar import OSLO, receipt_instant
 from ipis.kernel.errors import OurFault
+from ipis.kernel.receipt import short_code
 from ipis.local.parties import time_at
 from ipis.local.portal_visit import Visit, link_in
 from ipis.validation import rulebook
@@ -34,6 +35,7 @@ SHARE = 0.10
 _PASSWORD = "Vinterpassord7januar"  # noqa: S105 - of a demo account
 _NEW_USER = "Ny bruker for IPLOS tilbakemelding fra Statistisk sentralbyrå"
 _NEW_PASSWORD = "IPLOS-tilbakemelding: Nytt passord - NB! Utløper på tid"  # noqa: S105 - a subject (L17 §4.2)
+_SENDER_KEY = "avsendernøkkel registrert"
 _NEW_FILE = "IPLOS-tilbakemelding: Ny fil for nedlasting"
 _WAIT = 40.0
 _POLL = 0.3
@@ -109,8 +111,10 @@ def sealed(run: Demo) -> tuple[str, list[Path]]:
 def sent(run: Demo) -> tuple[str, list[Path]]:
     """Send, with the four-field login and the sender key enrolled; the answer is R1."""
     path = _send(run, "first")
-    run.season.mailbox.wait_for("", run.municipality.user, _WAIT)
-    return f"R1 {_short_code(path)}", [path]
+    fingerprint = _sender_key(run)
+    told = run.season.mailbox.wait_for(_SENDER_KEY, run.municipality.user, _WAIT)
+    _expect(fingerprint in told.get_content(), "the mail names the sender key that was enrolled")
+    return f"R1 {short_code(path.read_bytes())}, sender key enrolled", [path]
 
 
 def pseudonymised(run: Demo) -> tuple[str, list[Path]]:
@@ -170,7 +174,7 @@ def corrected(run: Demo) -> tuple[str, list[Path]]:
     parcel = _seal(run, "second")
     receipt = _send(run, "second")
     _receipts(run, "second", {"R3"}, count=2)
-    return f"R1 {_short_code(receipt)}", [parcel, receipt]
+    return f"R1 {short_code(receipt.read_bytes())}", [parcel, receipt]
 
 
 def second_feedback(run: Demo) -> tuple[str, list[Path]]:
@@ -326,8 +330,10 @@ def _contact(run: Demo) -> str:
     return f"iplos.ansvarlig@{run.municipality.user.partition('@')[2]}"
 
 
-def _short_code(path: Path) -> str:
-    return str(json.loads(path.read_bytes()).get("sequence", ""))
+def _sender_key(run: Demo) -> str:
+    """Give the fingerprint that the manifest names as its sender."""
+    with zipfile.ZipFile(run.work / "first" / f"{run.kommune}00.forsendelse") as container:
+        return str(json.loads(container.read("manifest.json"))["sender"])
 
 
 def _expect(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence

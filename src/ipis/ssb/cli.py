@@ -123,6 +123,9 @@ def enrol(
     pin_file: Annotated[
         Path | None, typer.Option("--pin-file", help="File with the PIN; else it is asked for.")
     ] = None,
+    generation: Annotated[
+        int | None, typer.Option("--generation", min=1, help="The PIN's number, the same as at TPF; else one more.")
+    ] = None,
 ) -> None:
     """Store the issued PIN, sealed at once to the feedback worker, and the registered address."""
     from ipis.kernel.sealed import Recipient
@@ -134,7 +137,8 @@ def enrol(
 
     whom = enrolment.Enrolled(year=year, kommune=kommune, bydel=bydel, orgnr=orgnr, address=address)
     recipient = Recipient(feedback_recipient(room))
-    generation = enrolment.enrol(whom, _read_pin(pin_file), recipient=recipient, at=room.business_clock().now())
+    at = room.business_clock().now()
+    generation = enrolment.enrol(whom, _read_pin(pin_file), recipient=recipient, at=at, generation=generation)
     typer.echo(f"{kommune} {bydel} {year}: PIN generation {generation}")
 
 

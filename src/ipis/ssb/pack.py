@@ -100,7 +100,8 @@ def _organisations(sources: Sources, collection: Collection) -> dict[str, Organi
     """Read who answers for each number, or make it by the demo's rule; each municipality must have one."""
     if sources.organisations is None:
         _demo_only(sources.environment, "--organisations")
-        return {k: Organisation(demo_orgnr(k), demo_domain(k)) for k in collection.kommuner}
+        answering = {k: collection.successors.get(k, k) for k in collection.kommuner}
+        return {k: Organisation(demo_orgnr(by), demo_domain(by)) for k, by in answering.items()}
     rows = _rows(sources.organisations, {"kommune", "orgnr", "domain"})
     found = {row["kommune"]: Organisation(row["orgnr"], row["domain"]) for row in rows}
     if missing := sorted(set(collection.kommuner) - set(found)):

@@ -44,7 +44,7 @@ def _header(place: Place, innsending: int) -> dict[str, str]:
         "uttakTid": at.isoformat(timespec="seconds"),
         "kommuneNr": place.kommune,
         "bydel": place.bydel,
-        "orgNr": demo_orgnr(place.kommune),
+        "orgNr": demo_orgnr(collection.successors.get(place.kommune, place.kommune)),
         "leverandor": "IPIS",
         "navnEPJ": "Syntetisk fagsystem",
         "versjonEPJ": "1.0",

@@ -72,6 +72,7 @@ def enrol(
     orgnr: Annotated[str, typer.Option(help="Nine digits; after a merger the successor's.")] = "",
     pin_file: Annotated[Path | None, typer.Option(help="A file that holds the PIN and nothing else.")] = None,
     address: Annotated[str, typer.Option(help="The registered impersonal address.")] = "",
+    generation: Annotated[int | None, typer.Option(min=1, help="The PIN's number as SSB printed it.")] = None,
     release_key: Annotated[bool, typer.Option("--release-key", help="Release the enrolled sender key.")] = False,
     release_held: Annotated[bool, typer.Option("--release-held", help="Let held forsendelser go on.")] = False,
 ) -> None:
@@ -91,7 +92,7 @@ def enrol(
     if not (orgnr and pin_file and address):
         raise Misuse("tpf.enrol_options")
     pins = PinHasher(Secrets.load(room.web_secrets).pepper)
-    generation = enrolment.enrol(login, orgnr, _read_pin(pin_file), address, pins)
+    generation = enrolment.enrol(login, orgnr, _read_pin(pin_file), address, pins, generation)
     typer.echo(f"{login.party} is enrolled for {year}, PIN generation {generation}")
 
 

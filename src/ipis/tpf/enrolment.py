@@ -36,24 +36,27 @@ class Login:
         return f"kommune-{self.kommune}-{self.bydel}"
 
 
-def enrol(login: Login, orgnr: str, pin: Secret, address: str, pins: PinHasher) -> int:
-    """Enrol a municipality or renew its enrolment; gives the generation of its PIN, counted up with each new one."""
+def enrol(
+    login: Login, orgnr: str, pin: Secret, address: str, pins: PinHasher, generation: int | None = None
+) -> int:
+    """Enrol a municipality or renew its enrolment; gives the generation of its PIN, one more at each enrolment.
+
+    SSB counts the same way: R1 names the generation, and SSB closes the feedback with the PIN of that number.
+    """
     _check(login, orgnr, address)
     if not 4 <= len(pin.reveal()) <= 100 or not pin.reveal().isprintable():
         raise Misuse("tpf.pin_form")
     with transaction.atomic():
         standing = _find(login)
-        if standing is None:
-            generation, kept = 1, pins.hash(pin)
-        elif pins.fits(standing.pin_hash, pin):
-            generation, kept = standing.pin_generation, standing.pin_hash
-        else:
-            generation, kept = standing.pin_generation + 1, pins.hash(pin)
+        newest = 0 if standing is None else standing.pin_generation
+        generation = newest + 1 if generation is None else generation
+        if generation <= newest:
+            raise Misuse("tpf.generation", newest=newest)
         Enrolment.objects.update_or_create(
             kommune=login.kommune,
             bydel=login.bydel,
             year=login.year,
-            defaults={"orgnr": orgnr, "address": address, "pin_hash": kept, "pin_generation": generation},
+            defaults={"orgnr": orgnr, "address": address, "pin_hash": pins.hash(pin), "pin_generation": generation},
         )
         Audit.append("enrolled", login.party, actor="staff", year=login.year, pin_generation=generation)
     return generation

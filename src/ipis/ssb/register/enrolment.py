@@ -39,7 +39,7 @@ def is_address(text: str) -> bool:
     return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None
 
 
-def enrol(whom: Enrolled, pin: Secret, *, recipient: Recipient, at: datetime) -> int:
+def enrol(whom: Enrolled, pin: Secret, *, recipient: Recipient, at: datetime, generation: int | None = None) -> int:
     """Store a new generation of a PIN, sealed; gives the generation. Raises Refused for a misshapen field."""
     for field, form in _FORMS.items():
         if not re.fullmatch(form, getattr(whom, field), re.ASCII):
@@ -48,7 +48,10 @@ def enrol(whom: Enrolled, pin: Secret, *, recipient: Recipient, at: datetime) ->
         raise Refused("ssb.enrol_field", field="address")
     with transaction.atomic():
         rows = Enrolment.objects.filter(year=whom.year, kommune=whom.kommune, bydel=whom.bydel)
-        generation = 1 + (rows.aggregate(newest=Max("generation"))["newest"] or 0)
+        newest = rows.aggregate(newest=Max("generation"))["newest"] or 0
+        generation = newest + 1 if generation is None else generation
+        if generation <= newest:
+            raise Refused("ssb.generation", newest=newest)
         Enrolment.objects.create(
             year=whom.year,
             kommune=whom.kommune,
