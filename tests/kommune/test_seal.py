@@ -73,6 +73,29 @@ def test_an_extract_becomes_a_forsendelse_that_each_party_opens(desk, capsys):
     assert not [path for path in desk.folder.iterdir() if path.name.startswith(".")]
 
 
+def test_the_keyring_knows_a_forsendelse_before_its_file_takes_its_name(desk, monkeypatch):
+    """A power cut between the two may leave an entry without a file, never a file whose feedback cannot be opened."""
+    add, standing = Keyring.add, []
+
+    def look(ring, entry):
+        standing.append([path.name for path in desk.folder.iterdir() if path.suffix == ".forsendelse"])
+        add(ring, entry)
+
+    monkeypatch.setattr(Keyring, "add", look)
+    assert run(desk.seal(testvik.extract(desk.folder), "--feedback-code")) == 0
+    assert standing == [[]]
+    assert (desk.folder / "testvik.forsendelse").exists()
+
+
+def test_a_keyring_that_cannot_be_written_leaves_no_file(desk, monkeypatch):
+    def full(_ring, _entry):
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(Keyring, "add", full)
+    assert run(desk.seal(testvik.extract(desk.folder))) == 70
+    assert not [path.name for path in desk.folder.iterdir() if "forsendelse" in path.name or path.name.startswith(".")]
+
+
 def test_no_identity_number_stands_in_what_the_municipality_keeps(desk):
     assert run(desk.seal(testvik.extract(desk.folder), "--feedback-code")) == 0
     for path in desk.keyring.iterdir():

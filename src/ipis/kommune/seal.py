@@ -6,6 +6,7 @@ Refuses what `check` refuses, and whatever would carry an identity number to any
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from ipis.kommune.keyring import Keyring, Sealed
 from ipis.kommune.pin import draw_feedback_code, read_pin
 from ipis.kommune.sealing import Prepared, prepare
 from ipis.kommune.season import load_season
+from ipis.lib.storage import flush_folder
 from ipis.validation.catalogue import Level
 from ipis.validation.findings import Report
 
@@ -115,7 +117,8 @@ def seal_prepared(
     header = prepared.header
     key = ring.sender_key(season.environment)
     ring.note_signer(header.kommune, header.bydel, key)
-    with ring.locked():
+    out = wish.out
+    with ring.locked(), tempfile.TemporaryDirectory(prefix=".forsegling-", dir=out.parent) as folder:
         newest = ring.newest(season, header.kommune, header.bydel)
         facts = Facts(
             environment=season.environment,
@@ -132,11 +135,14 @@ def seal_prepared(
             pack_version=season.version,
             sender=key.public.fingerprint,
         )
-        files = pack_forsendelse(
-            facts, prepared.rows, wish.contact, season.recipients, key, wish.out, wish.limits, progress
+        written = pack_forsendelse(
+            facts, prepared.rows, wish.contact, season.recipients, key, Path(folder) / out.name, wish.limits, progress
         )
-        sealed = _entry(facts, read_container(files[0]).manifest_sha256, wish.contact)
+        sealed = _entry(facts, read_container(written[0]).manifest_sha256, wish.contact)
+        # The keyring first: an entry without a file harms nobody, a file without its entry can never be answered.
         ring.add(sealed)
+        files = [path.replace(out.with_name(path.name)) for path in written]
+        flush_folder(out.parent)
     return files, sealed
 
 
