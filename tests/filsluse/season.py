@@ -67,7 +67,7 @@ class Season:
             phase="open",
             audit_head="0" * 64,
             causes="b" * 64,
-            details={"zip": name, "zip_sha256": sha256(content)} | details,
+            details={"zip": name, "zip_sha256": sha256(content), "zip_size": len(content)} | details,
         )
         signed = receipt.sign(r4, self.receipts)
         return dict(zip(names_of(name), (content, signed.data, signed.signature), strict=True))

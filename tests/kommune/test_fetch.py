@@ -172,6 +172,12 @@ class TestRefusal:
         portal.show(season.feedback(CONTENT, zip_sha256=None))
         self.refused(fetch, out, capsys, "fetch.other_zip")
 
+    @pytest.mark.parametrize("details", [{"zip": SECOND}, {"zip": None}, {"zip_size": 1}, {"zip_size": None}])
+    def test_a_receipt_of_the_zip_under_another_name_or_size(self, fetch, portal, season, out, capsys, details):
+        """A taken portal cannot show last week's feedback under today's name."""
+        portal.show(season.feedback(CONTENT, **details))
+        self.refused(fetch, out, capsys, "fetch.other_zip")
+
     def test_a_zip_swapped_after_it_was_listed(self, fetch, portal, season, out, capsys):
         files = season.feedback(CONTENT)
         portal.show(files)
@@ -180,7 +186,7 @@ class TestRefusal:
         self.refused(fetch, out, capsys, "fetch.differs")
 
     def test_more_bytes_than_were_listed(self, fetch, portal, season, out, capsys):
-        portal.show(season.feedback(CONTENT))
+        portal.show(season.feedback(CONTENT, zip_size=10))
         portal.changed = {"size": 10}
         self.refused(fetch, out, capsys, "fetch.too_much")
 

@@ -1,6 +1,6 @@
 """`ipis kommune fetch`: brings the feedback home from the portal, outside the secure zone, and proves that it is SSB's.
 
-A zip takes its name only when a receipt R4 signed by SSB names its SHA-256; of what does not, nothing is left.
+A zip takes its name only when a receipt R4 signed by SSB states its name, SHA-256 and size; else nothing is left.
 """
 
 from __future__ import annotations
@@ -166,7 +166,8 @@ def check_receipt(signed: SignedReceipt, season: SeasonPack, one: Listed) -> Non
         receipt = signed.verify(season.signing_keys("ssb-receipt"), season.environment)
     except ParcelRefused as error:
         raise FeedbackRefused("fetch.not_signed", name=one.name) from error
-    if receipt.kind is not Kind.R4 or receipt.details.get("zip_sha256") != one.sha256:
+    named = tuple(receipt.details.get(key) for key in ("zip", "zip_sha256", "zip_size"))
+    if receipt.kind is not Kind.R4 or named != (one.name, one.sha256, one.size):
         raise FeedbackRefused("fetch.other_zip", name=one.name)
 
 
