@@ -27,13 +27,13 @@ PIN = demo_pin(KOMMUNE)
 CODE = "ABCDEFGHJKMN"
 DEMO = Environment.DEMO
 OWN, MANIFEST = "ab" * 16, "c" * 64
-COLUMNS = "status;level;rule;record;brukerNr;id;field;value;message;effect;first_seen"
+COLUMNS = "status;level;rule;record;brukerNr;id;field;value;found;expected;do;effect;first_seen"
 ROWS = (
-    "new;feil;K063;tjeneste;B2;T1;sluttDato;'=1+1;Slutt før start. Rett den.;behold;1",
-    "open;advarsel;K048;diagnose;B1;D0;kode;A01;To ganger.;behold;1",
-    "open;info;K031;person;B1;;bostedKommuneNr;;Annen kommune.;behold;1",
-    "new;advarsel;K014;uttrekk;;;;1;Samme innhold.;behold;2",
-    "fixed;feil;K075;tjeneste;B1;T0;orgNr;;Mangler.;behold;1",
+    "new;feil;K063;tjeneste;B2;T1;sluttDato;'=1+1;Slutt før start. Rett den.;ventet;gjør;behold;1",
+    "open;advarsel;K048;diagnose;B1;D0;kode;A01;To ganger.;ventet;gjør;behold;1",
+    "open;info;K031;person;B1;;bostedKommuneNr;;Annen kommune.;ventet;gjør;behold;1",
+    "new;advarsel;K014;uttrekk;;;;1;Samme innhold.;ventet;gjør;behold;2",
+    "fixed;feil;K075;tjeneste;B1;T0;orgNr;;Mangler.;ventet;gjør;behold;1",
 )
 
 
@@ -154,7 +154,10 @@ def test_two_persons_with_one_number_are_both_named(home):
 
 def test_marks_against_spreadsheets_are_taken_off_and_put_on_again(home):
     """What the record system holds is joined on; what a spreadsheet would run is shown."""
-    rows = ("new;feil;K063;tjeneste;'=B1;T1;f;'''x;m;behold;1", "new;feil;K063;tjeneste;'B9;T1;f;'-5;m;behold;1")
+    rows = (
+        "new;feil;K063;tjeneste;'=B1;T1;f;'''x;f;v;g;behold;1",
+        "new;feil;K063;tjeneste;'B9;T1;f;'-5;f;v;g;behold;1",
+    )
     home.carry_in(closed(package(rows)))
     assert home.open("--extract", extract(home.folder, bruker=("=B1", "'B9"))) == 0
     found = {row["brukerNr"]: (row["fid"], row["value"]) for row in home.worklist()}

@@ -9,7 +9,10 @@ from ipis.ssb.feedback.feilliste import COLUMNS, STORED, Keyed, as_stored, count
 
 def findings(*rows, seen=1):
     """Make stored findings of (rule, record, row, field)."""
-    full = [(rule, "feil", "behold", record, row, field, None, "tekst", seen) for rule, record, row, field in rows]
+    full = [
+        (rule, "feil", "behold", record, row, field, None, "funnet", "ventet", "gjør", seen)
+        for rule, record, row, field in rows
+    ]
     columns = list(zip(*full, strict=True)) if full else [[] for _ in STORED]
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, STORED, strict=True)], schema=STORED)
 

@@ -25,6 +25,7 @@ from tests.ssb.feedback_room import (
 )
 
 from ipis.kernel.canonical import sha256
+from ipis.kernel.demo import demo_orgnr
 
 __all__ = ["packed"]
 
@@ -160,7 +161,7 @@ def test_it_is_written_in_the_language_of_the_contact(room, load, enrolled, lang
 
 def test_after_a_merger_the_successors_account_gets_it(room, load):
     """The name keeps the number of the collection year; the account is of who answers for it now."""
-    load(kommune="1601")
+    load(kommune="1601", orgnr=demo_orgnr("5001"))
     worker(room).run(once=True)
     (one,) = tilbakemeldinger()
     assert (one.tenant, one.name[:6]) == ("5001", "160100")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ipis.kernel.calendar import OSLO
 from ipis.ssb.feedback.feilliste import count_by_status, standing
 
 if TYPE_CHECKING:
@@ -59,14 +61,40 @@ class Contents:
         found = {row["level"]: row["rule_count"] for row in counted}
         return {level: found.get(level, 0) for level in LEVELS}
 
-    def column_label(self, column: str) -> str:
-        """Give a column's heading."""
-        return self.texts[f"column.{column}"]
+    def todo(self) -> list[str]:
+        """Say what to do now, step by step: what weighs most first, and until when it counts."""
+        texts, levels = self.texts, self.levels()
+        errors, others = levels["kritisk"] + levels["feil"], levels["advarsel"] + levels["info"]
+        if not errors + others:
+            return [texts["now.clean"]]
+        steps = [texts["now.correct"]] if errors else [texts["now.look"]]
+        if errors and others:
+            steps.append(texts["now.warnings"])
+        last_day = f"{(self.corrections_until - timedelta(seconds=1)).astimezone(OSLO):{self._day_form}}"
+        if self.made_at >= self.corrections_until:
+            return [*steps, texts["now.over"].format(day=last_day, address=self.address)]
+        return [*steps, texts["now.resend" if errors else "now.resend_if"].format(day=last_day)]
 
-    def display(self, column: str, value: object) -> object:
-        """Give a coded cell in words; other cells as they are."""
-        if column in ("status", "level", "effect") and value:
+    @property
+    def counts_for(self) -> str:
+        """Say which publications the delivery counts for."""
+        return self.texts["page." + {"open": "march_and_june", "late": "june"}.get(self.phase, "none")]
+
+    def moment(self, at: datetime) -> str:
+        """Write an instant as the language does, in Norwegian time."""
+        return f"{at.astimezone(OSLO):{self._day_form} %H:%M}"
+
+    @property
+    def _day_form(self) -> str:
+        return "%Y-%m-%d" if self.texts.language == "en" else "%d.%m.%Y"
+
+    def display(self, column: str, row: Mapping[str, object]) -> object:
+        """Give a cell of a finding in words: codes, record types and fields by their names; other cells as they are."""
+        value = row[column]
+        if column in ("status", "level", "effect"):
             return self.texts[f"{column}.{value}"]
         if column == "record":
             return self.record_labels.get(str(value), value)
-        return value
+        if column == "field":
+            return self.field_labels.get((str(row["record"]), str(value)), value)
+        return "" if value is None else value

@@ -26,14 +26,17 @@ STORED = pa.schema(
         pa.field("row", pa.int32()),
         pa.field("field", pa.string()),
         pa.field("value", pa.string()),
-        pa.field("message", pa.string()),
+        pa.field("found", pa.string()),
+        pa.field("expected", pa.string()),
+        pa.field("do", pa.string()),
         pa.field("first_seen", pa.int32()),
     ]
 )
 """Findings as they are kept with a delivery: by row number, never by brukerNr."""
 
 COLUMNS = (
-    "status", "level", "rule", "record", "brukerNr", "id", "field", "value", "message", "effect", "first_seen",
+    "status", "level", "rule", "record", "brukerNr", "id", "field", "value", "found", "expected", "do", "effect",
+    "first_seen",
 )  # fmt: skip
 """The columns of the feilliste, in order."""
 

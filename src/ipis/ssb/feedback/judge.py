@@ -139,7 +139,7 @@ def _told_to_kommune(findings: Findings, pack: SeasonPack, sequence: int, langua
             "row": told["row"],
             "field": told["field"],
             "value": told["value"],
-            "message": findings.messages(language),
+            **dict(zip(("found", "expected", "do"), findings.parts(language), strict=True)),
             "first_seen": pa.repeat(pa.scalar(sequence, pa.int32()), told.num_rows),
         },
         schema=STORED,

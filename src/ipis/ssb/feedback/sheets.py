@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 import xlsxwriter
 
-from ipis.kernel.calendar import OSLO
-from ipis.ssb.feedback.feilliste import COLUMNS
-
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
     from xlsxwriter.workbook import Workbook
@@ -18,7 +15,16 @@ if TYPE_CHECKING:
     from ipis.ssb.feedback.contents import Contents
     from ipis.ssb.tables.compute import ControlTable
 
-_WIDTHS = {"message": 90, "value": 18, "field": 22, "brukerNr": 16, "id": 20, "effect": 30, "status": 14}
+COLUMNS = (
+    "brukerNr", "record", "id", "level", "found", "expected", "do", "field", "value", "status", "effect", "rule",
+    "first_seen",
+)  # fmt: skip
+"""The columns as a person reads them: whom and what it is about, how much it weighs, what to do, the rest."""
+_KEY_COLUMNS = 3
+_WIDTHS = {
+    "brukerNr": 14, "record": 20, "id": 20, "found": 44, "expected": 36, "do": 44, "field": 24, "value": 16,
+    "effect": 26,
+}  # fmt: skip
 _FIGURES = ("this", "last_year", "change", "nation")
 # Nothing in a cell is run or followed: no formula, no link, no number made of text.
 _INERT = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "constant_memory": True}
@@ -42,19 +48,22 @@ def render_workbook(contents: Contents) -> bytes:
 def _overview(sheet: Worksheet, contents: Contents, bold: Format) -> None:
     texts = contents.texts
     sheet.set_column(0, 0, 34)
-    sheet.set_column(1, 1, 46)
+    sheet.set_column(1, 1, 60)
     rows: list[tuple[str, object]] = [
         (texts["page.title"], f"{contents.kommune} {contents.kommune_name}"),
         (texts["page.for_year"], contents.year),
         (texts["page.delivery"], contents.sequence),
-        (texts["page.arrived"], f"{contents.arrived_at.astimezone(OSLO):%d.%m.%Y %H:%M}"),
+        (texts["page.arrived"], contents.moment(contents.arrived_at)),
+        (texts["page.counts"], contents.counts_for),
         *((texts[f"levels.{level}"], count) for level, count in contents.levels().items()),
         *((texts[f"status.{status}"], count) for status, count in contents.statuses.items()),
     ]
     for number, (label, value) in enumerate(rows):
         sheet.write(number, 0, label, bold if number == 0 else None)
         sheet.write(number, 1, value, bold if number == 0 else None)
-    sheet.write(len(rows) + 1, 0, texts["page.secret"])
+    notes = [texts["page.what_now"], *contents.todo(), "", texts["page.secret"]]
+    for number, note in enumerate(notes, start=len(rows) + 1):
+        sheet.write(number, 0, note, bold if note == notes[0] else None)
 
 
 def _feilliste(book: Workbook, contents: Contents, bold: Format) -> None:
@@ -62,12 +71,11 @@ def _feilliste(book: Workbook, contents: Contents, bold: Format) -> None:
     wrapped = book.add_format({"text_wrap": True, "valign": "top"})
     for number, column in enumerate(COLUMNS):
         sheet.set_column(number, number, _WIDTHS.get(column, 12), wrapped)
-    sheet.freeze_panes(1, 0)
+    sheet.freeze_panes(1, _KEY_COLUMNS)
     sheet.autofilter(0, 0, max(1, contents.feilliste.num_rows), len(COLUMNS) - 1)
-    sheet.write_row(0, 0, [contents.column_label(column) for column in COLUMNS], bold)
-    columns = [contents.feilliste[column].to_pylist() for column in COLUMNS]
-    for number, row in enumerate(zip(*columns, strict=True), start=1):
-        sheet.write_row(number, 0, [contents.display(c, value) for c, value in zip(COLUMNS, row, strict=True)])
+    sheet.write_row(0, 0, [contents.texts[f"column.{column}"] for column in COLUMNS], bold)
+    for number, row in enumerate(contents.feilliste.to_pylist(), start=1):
+        sheet.write_row(number, 0, [contents.display(column, row) for column in COLUMNS])
 
 
 def _table(sheet: Worksheet, contents: Contents, table: ControlTable, bold: Format) -> None:
