@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ipis.kernel.errors import LANGUAGES, IpisError, Misuse, OurFault
+from ipis.kernel.errors import IpisError, Misuse, OurFault
 
 ROOMS = {
     "kommune": ("ipis.kommune.cli", "the municipality: check, seal, send, fetch and open"),
@@ -68,6 +68,8 @@ def _unforeseen(error: Exception, room: str) -> IpisError:
 
 def tell(error: IpisError, as_json: bool) -> int:
     """Say on stderr what was found, what was expected and what to do now; gives the exit code."""
+    from ipis.lib.settings import user_language
+
     language = user_language()
     if as_json:
         sys.stderr.write(json.dumps(error.as_dict(language), ensure_ascii=False) + "\n")
@@ -78,12 +80,6 @@ def tell(error: IpisError, as_json: bool) -> int:
     console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))
     console.print(Text(f"{names[2]}: {_sentence(text.do)}") + Text(f"  [{error.code}]", style="dim"))
     return error.exit_code
-
-
-def user_language() -> str:
-    """Choose nb, nn or en by IPIS_LANGUAGE, else bokmål."""
-    wish = os.environ.get("IPIS_LANGUAGE", "nb")
-    return wish if wish in LANGUAGES else "nb"
 
 
 _HEADINGS = {

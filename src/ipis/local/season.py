@@ -13,6 +13,7 @@ from ipis.kernel.calendar import OSLO, next_working_day
 from ipis.kernel.collection import DefinitionFolder, load
 from ipis.kernel.demo import demo_address, demo_orgnr, demo_pin
 from ipis.kernel.environment import Environment
+from ipis.kernel.seasonpack import SeasonPack
 from ipis.kernel.signature import SigningKey
 from ipis.lib.storage import write_durably
 from ipis.local.mailbox import Mailbox
@@ -149,6 +150,8 @@ def prepare(
     """Lay everything out in an empty or earlier folder: settings, keys, databases, pack signed by the offline root."""
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Whoever waits for it must not take an earlier run's for this one's.
+    (folder / "up.json").unlink(missing_ok=True)
     source = DefinitionFolder.from_path(definitions) if definitions else DefinitionFolder.packaged(_REGISTER, year)
     parties, mail_port = make_parties(folder, base_port)
     collection = load(source)
@@ -213,6 +216,8 @@ def _publish_pack(season: Season, definitions: Path | None) -> None:
     )
     write_durably(signature, root.sign(unsigned.read_bytes(), "ipis-keys@v1"))
     season.parties["ssb"].run("pack", "--attach", str(signature), str(unsigned), "--out", str(season.pack))
+    signers = SeasonPack.load(season.pack, trusted_root=root.public).allowed_signers()
+    write_durably(season.allowed_signers, signers.encode("ascii"), mode=0o644)
 
 
 def _root_key(folder: Path) -> SigningKey:
