@@ -5,6 +5,7 @@ import time_machine
 from tests.tpf import season as cast
 
 from ipis.kernel.demo import demo_orgnr, demo_pin
+from ipis.kernel.errors import Misuse
 from ipis.kernel.secret import Secret
 from ipis.tpf import enrolment
 from ipis.tpf.desk import desk
@@ -210,14 +211,25 @@ def test_the_answer_speaks_the_language_asked_for(testvik):
     assert told("nb") != told("en")
 
 
-def test_a_new_pin_counts_a_generation_and_the_same_again_does_not(testvik):
+def test_every_enrolment_counts_a_generation_whether_the_pin_is_new_or_not(testvik):
+    """SSB counts the same way, and cannot compare PINs with TPF."""
     login = enrolment.Login(cast.TESTVIK, "00", cast.YEAR)
     facts = (demo_orgnr(cast.TESTVIK),)
     again = enrolment.enrol(login, *facts, Secret(demo_pin(cast.TESTVIK)), "a@b.no", desk().pins)
     renewed = enrolment.enrol(login, *facts, Secret("NEWPIN1234"), "a@b.no", desk().pins)
-    assert (again, renewed) == (1, 2)
+    assert (again, renewed) == (2, 3)
     assert testvik.try_login().json()["code"] == "tpf.login"
     assert testvik.try_login(pin="NEWPIN1234").status_code == 200
+
+
+@pytest.mark.parametrize("generation", [1, 4])
+def test_a_generation_that_is_not_above_the_newest_is_refused(testvik, generation):
+    login = enrolment.Login(cast.TESTVIK, "00", cast.YEAR)
+    words = (login, demo_orgnr(cast.TESTVIK), Secret("NEWPIN1234"), "a@b.no", desk().pins)
+    assert enrolment.enrol(*words, generation=4) == 4
+    with pytest.raises(Misuse) as error:
+        enrolment.enrol(*words, generation=generation)
+    assert (error.value.code, error.value.params["newest"]) == ("tpf.generation", 4)
 
 
 def test_the_generation_of_the_pin_that_logged_in_stands_in_r1(testvik, work):

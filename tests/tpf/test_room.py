@@ -113,7 +113,9 @@ def test_the_verbs_enrol_and_release(testvik, work, settings_file, tmp_path, cap
     assert "PIN generation 2" in capsys.readouterr().out
     pin.write_text("ABCDEFGH")
     cli.enrol(**words, orgnr="970540008", pin_file=pin, address="a@b.no")
-    assert "PIN generation 2" in capsys.readouterr().out
+    assert "PIN generation 3" in capsys.readouterr().out
+    cli.enrol(**words, orgnr="970540008", pin_file=pin, address="a@b.no", generation=7)
+    assert "PIN generation 7" in capsys.readouterr().out
     testvik.log_in(orgnr="970540008", pin="ABCDEFGH").upload(testvik.seal(orgnr="970540008"))
     monkeypatch.setattr("ipis.tpf.quota.allowance", lambda *_: 1)
     work()
