@@ -252,3 +252,72 @@ def test_pins_are_kept_as_argon2id_over_a_peppered_value():
     assert not PinHasher(b"q" * 32).fits(kept, pin)
     assert not PinHasher(b"p" * 32).fits("not a hash", pin)
     assert "PIN" not in repr(PinHasher(b"p" * 32)).upper().replace("PINHASHER", "")
+
+
+def _request(peer, forwarded=None):
+    from django.test import RequestFactory
+
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    return RequestFactory(REMOTE_ADDR=peer).post("/", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxies", "peer", "forwarded", "counted"),
+    [
+        ("production", "10.0.0.5", "10.0.0.5", "192.0.2.1, 198.51.100.7", "198.51.100.7"),
+        ("production", "10.0.0.0/24, ::1", "::1", " 198.51.100.7 ", "198.51.100.7"),
+        ("production", "10.0.0.5", "::ffff:10.0.0.5", "::ffff:198.51.100.7", "198.51.100.7"),
+        ("production", "10.0.0.5", "10.0.0.5", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("production", "10.0.0.5", "10.0.0.5", "198.51.100.7, unknown", ""),
+        ("production", "10.0.0.5", "10.0.0.5", None, ""),
+        ("production", "10.0.0.5", "203.0.113.9", "198.51.100.7", "203.0.113.9"),
+        ("production", "10.0.0.5", "127.0.0.1", "198.51.100.7", ""),
+        ("production", "", "203.0.113.9", "198.51.100.7", ""),
+        ("test", "", "203.0.113.9", "198.51.100.7", "203.0.113.9"),
+        ("test", "", "127.0.0.1", "198.51.100.7", "127.0.0.1"),
+        ("test", "", "", None, ""),
+    ],
+)
+def test_the_address_that_counts_is_told_by_a_trusted_proxy_or_is_the_peers(
+    room, environment, proxies, peer, forwarded, counted
+):
+    """Behind a TLS server all share its address; only what a named proxy says of the last hop is believed."""
+    from ipis.kernel.environment import Environment
+    from ipis.tpf.settings import TpfSettings
+    from ipis.tpf.web.edge import client_address
+
+    read = TpfSettings.model_validate(room.model_dump() | {"trusted_proxies": proxies})
+    settings = read.model_copy(update={"environment": Environment(environment)})
+    assert client_address(_request(peer, forwarded), settings) == counted
+
+
+@pytest.fixture
+def no_address(monkeypatch):
+    """Have nothing to tell strangers' addresses by."""
+    for place in ("api", "pages"):
+        monkeypatch.setattr(f"ipis.tpf.web.{place}.client_address", lambda *_: "")
+
+
+def test_without_an_address_municipalities_are_still_counted_one_by_one(testvik, no_address):
+    codes = {testvik.try_login(proof=False, kommune=f"{n:04}").json()["code"] for n in range(1000, 1062)}
+    assert codes == {"tpf.login"}
+    for _ in range(5):
+        testvik.try_login(proof=False, pin="wrong")
+    assert testvik.try_login(proof=False).json()["code"] == "tpf.locked"
+
+
+def test_right_logins_from_one_address_never_lock_it(testvik):
+    """All municipalities behind one address may come on the same day; wrong attempts still count to the limit."""
+    for n in range(1000, 1059):
+        testvik.try_login(proof=False, kommune=f"{n:04}")
+    assert [testvik.try_login(proof=False).status_code for _ in range(3)] == [200] * 3
+    assert testvik.try_login(proof=False, kommune="1060").json()["code"] == "tpf.login"
+    assert testvik.try_login(proof=False, kommune="8888").json()["code"] == "tpf.locked"
+
+
+def test_a_locked_address_leaves_no_rows(testvik):
+    for n in range(1000, 1060):
+        testvik.try_login(proof=False, kommune=f"{n:04}")
+    before = LoginCount.objects.count()
+    assert testvik.try_login(proof=False, kommune="8888").json()["code"] == "tpf.locked"
+    assert LoginCount.objects.count() == before

@@ -36,9 +36,7 @@ class Login:
         return f"kommune-{self.kommune}-{self.bydel}"
 
 
-def enrol(
-    login: Login, orgnr: str, pin: Secret, address: str, pins: PinHasher, generation: int | None = None
-) -> int:
+def enrol(login: Login, orgnr: str, pin: Secret, address: str, pins: PinHasher, generation: int | None = None) -> int:
     """Enrol a municipality or renew its enrolment; gives the generation of its PIN, one more at each enrolment.
 
     SSB counts the same way: R1 names the generation, and SSB closes the feedback with the PIN of that number.

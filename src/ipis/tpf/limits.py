@@ -27,14 +27,25 @@ def take(limits: list[Limit]) -> None:
     """Count one attempt under each limit; raises TryLater (tpf.locked) while one of them is used up."""
     now = datetime.now(UTC)
     with transaction.atomic():
-        counts = [_count(limit, now) for limit in limits]
-        locked = [count.locked_until for count in counts if count.locked_until and count.locked_until > now]
+        # Looked at first, so that a locked stranger's made-up municipalities leave no rows.
+        standing = LoginCount.objects.select_for_update().filter(scope__in=[limit.scope for limit in limits])
+        locked = [count.locked_until for count in standing if count.locked_until and count.locked_until > now]
         if not locked:
-            for limit, count in zip(limits, counts, strict=True):
-                _add(limit, count, now)
+            for limit in limits:
+                _add(limit, _count(limit, now), now)
     if locked:
         minutes = max(1, -(-int((max(locked) - now).total_seconds()) // 60))
         raise TryLater("tpf.locked", minutes=minutes)
+
+
+def give_back(limits: list[Limit]) -> None:
+    """Take one attempt off each count, with the lock that it made; what others did under them stands."""
+    for limit in limits:
+        count = LoginCount.objects.select_for_update().filter(scope=limit.scope).first()
+        if count is not None and count.attempts:
+            count.attempts -= 1
+            count.locked_until = None if count.attempts < limit.attempts else count.locked_until
+            count.save()
 
 
 def clear(limits: list[Limit]) -> None:

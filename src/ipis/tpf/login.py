@@ -38,7 +38,7 @@ class Attempt:
     nonce: str = ""
     signature: str = ""
     address: str = ""
-    """Network address; counted, never stored."""
+    """Network address; counted, never stored; empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,11 @@ def _limits(attempt: Attempt, device: _Device | None, desk: Desk) -> list[limits
     if device is not None and device.known:
         scope = desk.scope("device", *where, device.fingerprint)
         return [limits.Limit(scope, settings.device_attempts, settings.lockout)]
-    return [
-        limits.Limit(desk.scope("stranger", *where), settings.stranger_attempts, settings.lockout),
-        limits.Limit(desk.scope("address", attempt.address), settings.address_attempts, settings.lockout),
-    ]
+    stranger = limits.Limit(desk.scope("stranger", *where), settings.stranger_attempts, settings.lockout)
+    if not attempt.address:
+        return [stranger]
+    address = limits.Limit(desk.scope("address", attempt.address), settings.address_attempts, settings.lockout)
+    return [stranger, address]
 
 
 def _enrolment(attempt: Attempt, desk: Desk) -> Enrolment | None:
@@ -148,8 +149,9 @@ def _admit(
                 device_key=device.public if device else "",
                 expires_at=now + timedelta(minutes=desk.settings.session_minutes),
             )
-            # The count of the network address stands: a right login must not open the way to other municipalities.
+            # Of the network address only this attempt: a right login must not open the way to other municipalities.
             limits.clear(taken[:1])
+            limits.give_back(taken[1:])
     except IntegrityError as error:
         raise LoginRefused("tpf.login") from error
     return token

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
 
 from ipis.kernel.environment import Environment
 from ipis.lib.settings import RoomSettings
@@ -36,9 +36,18 @@ class TpfSettings(RoomSettings):
     stranger_attempts: int = Field(default=5, gt=0)
     address_attempts: int = Field(default=60, gt=0)
     """Logins from one network address within the lockout time, whichever municipality they name."""
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks of the TLS servers before the room, whose last `X-Forwarded-For` hop is believed;
+    in production without them nobody's network address is known, and none is counted."""
     lockout_minutes: int = Field(default=15, gt=0)
     fault_point: str = ""
     """Test environment only: the named point of a worker's step kills the process there, once."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """Take a list, or as an environment has it the addresses with commas between."""
+        return [each.strip() for each in value.split(",") if each.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _faults_in_test_only(self) -> Self:

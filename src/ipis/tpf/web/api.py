@@ -17,7 +17,7 @@ from ipis.tpf import admission, receipts, waiting
 from ipis.tpf.desk import desk
 from ipis.tpf.login import Attempt, login, require_known_device
 from ipis.tpf.models import Forsendelse, ReceiptRow
-from ipis.tpf.web.edge import Body, interface, read_body, seconds, session
+from ipis.tpf.web.edge import Body, client_address, interface, read_body, seconds, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ def log_in(request: HttpRequest) -> HttpResponse:
         sender_key=body.sender_key,
         nonce=body.nonce,
         signature=body.signature,
-        address=request.META.get("REMOTE_ADDR", ""),
+        address=client_address(request, desk().settings),
     )
     return JsonResponse({"token": login(attempt, desk())})
 

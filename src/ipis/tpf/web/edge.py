@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import wraps
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipis.tpf.models import Session
+    from ipis.tpf.settings import TpfSettings
 
 STATUS = {
     "tpf.locked": 429,
@@ -84,6 +86,19 @@ def session(request: HttpRequest) -> Session:
     return session_of(token.strip())
 
 
+def client_address(request: HttpRequest, settings: TpfSettings) -> str:
+    """Give the network address that a login counts under, a /64 for IPv6; empty where it cannot be known.
+
+    The room speaks no TLS: in production a peer that is loopback, or any where no proxy is named, is the TLS server,
+    and counting it would let one stranger lock out all.
+    """
+    peer = _address(request.META.get("REMOTE_ADDR", ""))
+    if peer is not None and any(peer in network for network in settings.trusted_proxies):
+        return _counted(_address(request.headers.get("X-Forwarded-For", "").rpartition(",")[2]))
+    known = settings.environment.synthetic or (settings.trusted_proxies and peer is not None and not peer.is_loopback)
+    return _counted(peer) if known else ""
+
+
 def read_body(request: HttpRequest, kind: type[BodyT]) -> BodyT:
     """Read a JSON body into its type; raises Misuse (tpf.body) that names the fields and never their values."""
     raw = request.read(_LARGEST_BODY + 1)
@@ -102,3 +117,19 @@ def seconds(request: HttpRequest) -> float:
     """Read how long the reader would wait (`?wait=`), up to ten seconds."""
     text = request.GET.get("wait", "0")
     return min(10.0, float(text)) if text.isascii() and text.isdigit() and len(text) < 4 else 0.0
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; an IPv4 address in IPv6 dress is itself."""
+    try:
+        read = ip_address(text.strip())
+    except ValueError:
+        return None
+    return (read.ipv4_mapped or read) if isinstance(read, IPv6Address) else read
+
+
+def _counted(address: IPv4Address | IPv6Address | None) -> str:
+    """Name what counts as one address: of IPv6 the network that one household or office gets whole."""
+    if address is None:
+        return ""
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)

@@ -27,7 +27,7 @@ from ipis.tpf import admission, receive, waiting
 from ipis.tpf.desk import desk
 from ipis.tpf.login import Attempt, login, session_of
 from ipis.tpf.models import SenderKey, Session
-from ipis.tpf.web.edge import STATUS, refusal
+from ipis.tpf.web.edge import STATUS, client_address, refusal
 
 if TYPE_CHECKING:
     from ipis.tpf.models import Upload
@@ -141,7 +141,8 @@ def _first_receipt(upload: Upload, language: str) -> dict[str, str] | None:
 
 def _attempt(request: HttpRequest) -> Attempt:
     kommune, bydel, orgnr, pin = (request.POST.get(name, "")[:_LONGEST].strip() for name in _FIELDS)
-    return Attempt(kommune, bydel or "00", orgnr, Secret(pin), address=request.META.get("REMOTE_ADDR", ""))
+    address = client_address(request, desk().settings)
+    return Attempt(kommune, bydel or "00", orgnr, Secret(pin), address=address)
 
 
 def _session(request: HttpRequest) -> Session:
