@@ -15,6 +15,7 @@ from ipis.kernel.errors import ParcelRefused, TryLater
 from ipis.kernel.manifest import Manifest
 from ipis.kernel.signature import SigningKey
 from ipis.ssb.intake.models import Forsendelse, Member
+from ipis.ssb.intake.receive import RowClaims
 from ipis.ssb.intake.staging import Staging
 from ipis.ssb.register.models import AuditEvent, Job, Kvittering
 
@@ -80,22 +81,49 @@ class TestMembers:
         """The bound is looked at before the first byte."""
         staging = replace(Staging.of(room), member_max_bytes=10)
         with pytest.raises(ParcelRefused) as caught:
-            staging.put(ID, "data-0001.age", io.BytesIO(b"0" * 11), 11, "0" * 64)
+            staging.put(ID, "data-0001.age", io.BytesIO(b"0" * 11), 11, "0" * 64, RowClaims())
         assert caught.value.code == "intake.member_size"
 
     def test_cut_transfer_is_tried_again_and_leaves_nothing(self, room):
         with pytest.raises(TryLater) as caught:
-            Staging.of(room).put(ID, "data-0001.age", io.BytesIO(b"half"), 8, sha256(b"half.it."))
+            Staging.of(room).put(ID, "data-0001.age", io.BytesIO(b"half"), 8, sha256(b"half.it."), RowClaims())
         assert caught.value.code == "intake.cut"
         assert not list((room.intake / ID).iterdir())
 
     def test_strangers_cannot_fill_the_disk(self, room):
         """What stands in intake at a time is bounded; TPF is asked to come again."""
         staging = replace(Staging.of(room), standing_max_bytes=10)
-        staging.put(ID, "data-0001.age", io.BytesIO(b"12345678"), 8, sha256(b"12345678"))
+        staging.put(ID, "data-0001.age", io.BytesIO(b"12345678"), 8, sha256(b"12345678"), RowClaims())
         with pytest.raises(TryLater) as caught:
-            staging.put(ID, "data-0002.age", io.BytesIO(b"123"), 3, sha256(b"123"))
+            staging.put(ID, "data-0002.age", io.BytesIO(b"123"), 3, sha256(b"123"), RowClaims())
         assert caught.value.code == "intake.full"
+
+    @pytest.mark.parametrize("name", ["manifest.json", "manifest.json.sig", "R1.json", "R2.json.sig"])
+    def test_small_members_count_too(self, room, name):
+        """Whatever the name, the bytes fill the same disk."""
+        staging = replace(Staging.of(room), standing_max_bytes=10)
+        staging.put(ID, name, io.BytesIO(b"12345678"), 8, sha256(b"12345678"), RowClaims())
+        with pytest.raises(TryLater) as caught:
+            staging.put(ID, "data-0002.age", io.BytesIO(b"123"), 3, sha256(b"123"), RowClaims())
+        assert caught.value.code == "intake.full"
+
+    @pytest.mark.parametrize("name", ["manifest.json", "R1.json", "R2.json.sig"])
+    def test_small_member_may_not_be_large(self, door, room, name):
+        """Only sealed parts may be as large as the settings say."""
+        answer = door.put(ID, name, b"0" * ((8 << 20) + 1))
+        assert code_of(answer, 422) == "intake.member_size"
+        assert not (room.intake / ID).exists()
+
+    def test_folders_without_a_hand_over_are_bounded(self, room, door, make):
+        """Empty folders fill a disk too; those of taken forsendelser do not count."""
+        door.send(make())
+        staging = replace(Staging.of(room), unclaimed_max=2)
+        for name in (ID, ID[::-1]):
+            staging.put(name, "R1.json", io.BytesIO(b"x"), 1, sha256(b"x"), RowClaims())
+        with pytest.raises(TryLater) as caught:
+            staging.put("f" * 32, "R1.json", io.BytesIO(b"x"), 1, sha256(b"x"), RowClaims())
+        assert caught.value.code == "intake.full"
+        staging.put(ID, "R2.json", io.BytesIO(b"x"), 1, sha256(b"x"), RowClaims())
 
     def test_length_must_be_given(self, door):
         answer = door.client.generic("PUT", f"/api/v1/inntak/{ID}/data-0001.age", b"x", headers={"Content-Length": "x"})
@@ -113,7 +141,7 @@ class TestMembers:
 
         staging = Staging.of(room)
         for name in (ID, ID[::-1]):
-            staging.put(name, "data-0001.age", io.BytesIO(b"x"), 1, sha256(b"x"))
+            staging.put(name, "data-0001.age", io.BytesIO(b"x"), 1, sha256(b"x"), RowClaims())
             os.utime(room.intake / name, (0, time.time() - 8 * 24 * 3600))
         assert staging.sweep({ID}) == 1
         assert [path.name for path in room.intake.iterdir()] == [ID]
@@ -138,6 +166,62 @@ class TestTaken:
         _, made = load()
         door.send(made)
         assert not (room.intake / made.forsendelse / "data-0001.age").exists()
+
+    @pytest.mark.parametrize(("data", "status"), [(b"other", 409), (None, 200)])
+    def test_transfer_that_ends_after_the_hand_over_changes_nothing(self, door, make, room, data, status):
+        """A PUT may begin before the hand-over and end long after it."""
+        made = make()
+        right = made.members["data-0001.age"]
+        door.put_all(made)
+        (room.intake / made.forsendelse / "data-0001.age").write_bytes(b"first try")
+
+        class Slow(io.BytesIO):
+            def read(self, *size):
+                if not Forsendelse.objects.exists():
+                    door.send(made)
+                return super().read(*size)
+
+        body = right if data is None else data
+        answer = door.client.generic(
+            "PUT",
+            f"/api/v1/inntak/{made.forsendelse}/data-0001.age",
+            **{"wsgi.input": Slow(body), "CONTENT_LENGTH": str(len(body)), "HTTP_IPIS_SHA256": sha256(body)},
+        )
+        assert answer.status_code == status
+        assert (room.intake / made.forsendelse / "data-0001.age").read_bytes() == right
+        assert not list((room.intake / made.forsendelse).glob(".*"))
+
+    def test_hand_over_waits_for_a_member_on_its_way_in(self, room):
+        """Whoever holds the forsendelse's lock is alone: neither proof nor rename comes in between."""
+        import threading
+
+        staging, order, waiting = Staging.of(room), [], threading.Event()
+        staging.put(ID, "R1.json", io.BytesIO(b"x"), 1, sha256(b"x"), RowClaims())
+
+        def second():
+            waiting.set()
+            with staging.locked(ID):
+                order.append("second")
+
+        thread = threading.Thread(target=second)
+        with staging.locked(ID):
+            thread.start()
+            assert waiting.wait(5)
+            thread.join(0.1)
+            order.append("first")
+        thread.join(5)
+        assert order == ["first", "second"]
+
+    def test_strangers_mapping_part_is_not_opened_and_does_not_stay(self, door, make, intake, room):
+        """Only the parts that TPF signed for are read, whatever else was put beside them."""
+        made = make()
+        door.put(made.forsendelse, "mapping-0002.age", b"a stranger's")
+        door.put(made.forsendelse, "data-0009.age", b"a stranger's")
+        door.send(made)
+        intake.run(once=True)
+        assert Forsendelse.objects.get().state == "cleared"
+        left = {path.name for path in (room.intake / made.forsendelse).iterdir()}
+        assert left == {name for name in made.members if not name.startswith(("data-", "mapping-"))}
 
     @pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b"other"), lambda path: path.unlink()])
     def test_member_changed_on_disk_is_held_for_staff(self, door, make, intake, room, spoil):
@@ -400,10 +484,13 @@ class TestProofs:
         """K007, K008, K010: 5001 is right in January 2018 as a number, and wrong for the collection year."""
         self.refused(door, make(**content), code, make())
 
-    def test_small_member_that_is_huge_is_refused_unread(self, door, make, tpf):
+    def test_small_member_that_is_huge_is_refused_unread(self, door, make, tpf, room):
+        """Also where it came to stand here by another way than the door."""
         made = make()
-        huge = made.members | {"R1.json": b"0" * ((8 << 20) + 1)}
-        self.refused(door, resigned(tpf, made, members=huge), "intake.member_size")
+        huge = resigned(tpf, made, members=made.members | {"R1.json": b"0" * ((8 << 20) + 1)})
+        door.put_all(made)
+        (room.intake / made.forsendelse / "R1.json").write_bytes(huge.members["R1.json"])
+        assert code_of(door.post(huge), 422) == "intake.member_size"
 
 
 def test_problem_is_told_in_the_language_asked_for(door, make):

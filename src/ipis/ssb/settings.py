@@ -26,6 +26,8 @@ class SsbSettings(RoomSettings):
     """The largest member that intake takes from TPF."""
     standing_max_bytes: int = Field(default=256 << 30, gt=0)
     """What may stand in intake at a time before it is loaded; beyond it TPF is asked to come again."""
+    unclaimed_max: int = Field(default=4000, gt=0)
+    """How many forsendelser may stand begun but not handed over; beyond it TPF is asked to come again."""
     child_memory_mib: int = Field(default=1536, ge=256)
     """Address space of the process that reads strangers' Parquet, beyond what it starts with."""
     kill_at: str = ""

@@ -98,6 +98,7 @@ class Loader:
         for member in _to_delete(row):
             staging.remove(row.forsendelse, member.name)
             kill.reach(self.settings, "clear:half")
+        staging.keep_only(row.forsendelse, KEPT)
         for name in ("aapnet", "ut"):
             shutil.rmtree(self._folder(row, name), ignore_errors=True)
         kill.reach(self.settings, "clear:before-commit")
@@ -121,6 +122,7 @@ class Loader:
             definitions=dict(pack.collection.folder),
             manifest=self._member(row, MANIFEST).read_bytes(),
             members=Staging.of(self.settings).folder(row.forsendelse),
+            mapping=tuple(sorted(m.name for m in row.members.all() if m.name.startswith("mapping-"))),
             staging=self._fresh(row, "aapnet"),
             out=out,
             identity_file=self.settings.keys / INTAKE,

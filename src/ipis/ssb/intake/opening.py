@@ -38,7 +38,9 @@ class Task:
     definitions: Mapping[str, bytes]
     manifest: bytes
     members: Path
-    """The folder of the sealed members."""
+    """The folder of the sealed members; strangers may have put more into it."""
+    mapping: tuple[str, ...]
+    """The names of the mapping parts that TPF signed for, in order; the data parts are those of the manifest."""
     staging: Path
     """A private, empty folder for what is opened; the parent deletes it."""
     out: Path
@@ -91,8 +93,8 @@ def _data_part(task: Task, part: Part, facts: Facts, layout: Layout, identity: I
 
 
 def _mapping_parts(task: Task, facts: Facts, identity: Identity) -> list[tuple[Header, pa.Table]]:
-    names = sorted(path.name for path in task.members.glob("mapping-*.age"))
-    return [_mapping_part(task, name, (k, len(names)), facts, identity) for k, name in enumerate(names, 1)]
+    total = len(task.mapping)
+    return [_mapping_part(task, name, (k, total), facts, identity) for k, name in enumerate(task.mapping, 1)]
 
 
 def _mapping_part(

@@ -22,13 +22,14 @@ from ipis.kernel.receipt import Kind, SignedReceipt, check_tree
 from ipis.kernel.signature import PublicKey
 from ipis.lib.storage import Stored, measure
 from ipis.ssb.intake.models import DueMail, Forsendelse, MailKind, Member
-from ipis.ssb.intake.staging import Staging
+from ipis.ssb.intake.staging import SMALL_MAX_BYTES, Staging
 from ipis.ssb.intake.transitions import State
 from ipis.ssb.packs import pack_of
 from ipis.ssb.register import kvittering
 from ipis.ssb.register.models import AuditEvent, Job
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
@@ -63,20 +64,27 @@ def take(settings: SsbSettings, forsendelse: str, raw: bytes, armored: bytes) ->
     signature.verify(raw, armored, messages.FORWARD, pack.signing_keys("tpf-forward"))
     if standing := Forsendelse.objects.filter(forsendelse=forsendelse).first():
         return _again(standing, forward)
-    proved = _prove(settings, pack, forward, sha256_of(raw))
-    return _store(proved, pack, settings.business_clock().now())
+    # No member may be replaced between its proof and the row.
+    with Staging.of(settings).locked(forsendelse):
+        proved = _prove(settings, pack, forward, sha256_of(raw))
+        return _store(proved, pack, settings.business_clock().now())
 
 
-def stands_already(forsendelse: str, name: str, size: int, sha256: str) -> bool:
-    """Tell whether a member belongs to a forsendelse that was taken: then nothing is stored any more.
+class RowClaims:
+    """What the rows have claimed of intake's folder: neither replaced nor, once deleted, brought back."""
 
-    What was acknowledged can be neither replaced nor, once deleted, brought back. Raises ParcelRefused for other bytes.
-    """
-    if not Forsendelse.objects.filter(forsendelse=forsendelse).exists():
-        return False
-    if not Member.objects.filter(forsendelse__forsendelse=forsendelse, name=name, size=size, sha256=sha256).exists():
-        raise ParcelRefused("intake.claimed")
-    return True
+    def stands(self, forsendelse: str, name: str, stored: Stored) -> bool:
+        """Tell whether this very member belongs to a taken forsendelse; raises ParcelRefused for other bytes."""
+        if not Forsendelse.objects.filter(forsendelse=forsendelse).exists():
+            return False
+        members = Member.objects.filter(forsendelse__forsendelse=forsendelse, name=name)
+        if not members.filter(size=stored.size, sha256=stored.sha256).exists():
+            raise ParcelRefused("intake.claimed")
+        return True
+
+    def unclaimed(self, forsendelser: Collection[str]) -> int:
+        """Tell how many of these have not been taken."""
+        return len(set(forsendelser).difference(Forsendelse.objects.values_list("forsendelse", flat=True)))
 
 
 def _again(standing: Forsendelse, forward: Forward) -> Forsendelse:
@@ -107,7 +115,7 @@ def _prove(settings: SsbSettings, pack: SeasonPack, forward: Forward, forward_sh
 
 
 def _read_small(path: Path) -> bytes:
-    if path.stat().st_size > 8 << 20:
+    if path.stat().st_size > SMALL_MAX_BYTES:
         raise ParcelRefused("intake.member_size", member=path.name)
     return path.read_bytes()
 

@@ -6,18 +6,21 @@ seen, so what stands here is bounded.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import re
 import shutil
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from ipis.kernel.errors import ParcelRefused, TryLater
 from ipis.lib.storage import Stored, durable, flush_folder, measure, remove_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from ipis.ssb.settings import SsbSettings
@@ -26,9 +29,28 @@ FORSENDELSE: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 MEMBER: Final = re.compile(
     r"manifest\.json(\.sig)?|(data|mapping)-[0-9]{4}\.age|contact\.age|R[12]\.json(\.sig)?", re.ASCII
 )
+LARGE: Final = (".age",)
+"""How the members end that may be as large as the settings say; every other one is small."""
+SMALL_MAX_BYTES: Final = 8 << 20
 _SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CHUNK: Final = 1 << 20
 _UNCLAIMED_SECONDS: Final = 7 * 24 * 3600
+
+
+class Claims(Protocol):
+    """What the rows say of folders and members here; asked before a member is stored."""
+
+    def stands(self, forsendelse: str, name: str, stored: Stored) -> bool:
+        """Tell whether this very member belongs to a taken forsendelse; raises ParcelRefused for other bytes."""
+        ...
+
+    def unclaimed(self, forsendelser: Collection[str]) -> int:
+        """Tell how many of these have not been taken."""
+        ...
+
+
+class _ClaimedMeanwhileError(Exception):
+    """The forsendelse was taken while the member came in: what stands stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +60,12 @@ class Staging:
     root: Path
     member_max_bytes: int
     standing_max_bytes: int
+    unclaimed_max: int
 
     @classmethod
     def of(cls, settings: SsbSettings) -> Staging:
         """Take folder and bounds from the settings."""
-        return cls(settings.intake, settings.member_max_bytes, settings.standing_max_bytes)
+        return cls(settings.intake, settings.member_max_bytes, settings.standing_max_bytes, settings.unclaimed_max)
 
     def folder(self, forsendelse: str) -> Path:
         """Give the folder of a forsendelse; raises ParcelRefused for what is no id."""
@@ -56,37 +79,57 @@ class Staging:
             raise ParcelRefused("intake.address")
         return self.folder(forsendelse) / name
 
-    def put(self, forsendelse: str, name: str, stream: BinaryIO, length: int, sha256: str) -> bool:
-        """Store a member durably; tells whether it is new. On ParcelRefused or TryLater nothing is stored."""
-        path = self.path(forsendelse, name)
-        if not _SHA256.fullmatch(sha256):
-            raise ParcelRefused("intake.hash_form")
-        if not 0 <= length <= self.member_max_bytes:
-            raise ParcelRefused("intake.member_size", member=name)
-        if path.exists() and measure(path) == Stored(length, sha256):
+    @contextmanager
+    def locked(self, forsendelse: str) -> Iterator[None]:
+        """Be alone in giving members their place and in taking the forsendelse; raises TryLater where none stands."""
+        try:
+            descriptor = os.open(self.folder(forsendelse), os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            raise TryLater("intake.member_missing", member="manifest.json") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def put(self, forsendelse: str, name: str, stream: BinaryIO, length: int, sha256: str, claims: Claims) -> bool:
+        """Store a member durably; tells whether it is new. On ParcelRefused or TryLater nothing is stored.
+
+        Whether the forsendelse has been taken is asked before the first byte, and again under the lock right before
+        the file comes to stand under its name: a slow transfer may have begun long before the hand-over.
+        """
+        path, wished = self.path(forsendelse, name), Stored(length, sha256)
+        if claims.stands(forsendelse, name, wished):
             drain(stream, length)
             return False
-        if length + self._standing() > self.standing_max_bytes:
-            raise TryLater("intake.full")
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700)
-            flush_folder(self.root)
-        digest = hashlib.sha256()
-        with durable(path) as file:
-            left = length
-            while left and (chunk := stream.read(min(left, _CHUNK))):
-                file.write(chunk)
-                digest.update(chunk)
-                left -= len(chunk)
-            if left:
-                raise TryLater("intake.cut", member=name)
-            if digest.hexdigest() != sha256:
-                raise ParcelRefused("intake.hash", member=name)
+        if not _SHA256.fullmatch(sha256):
+            raise ParcelRefused("intake.hash_form")
+        if not 0 <= length <= (self.member_max_bytes if name.endswith(LARGE) else SMALL_MAX_BYTES):
+            raise ParcelRefused("intake.member_size", member=name)
+        if path.exists() and measure(path) == wished:
+            drain(stream, length)
+            return False
+        self._make_room(path.parent, length, claims)
+        try:
+            with ExitStack() as until_renamed, durable(path) as file:
+                _copy(stream, file, name, wished)
+                until_renamed.enter_context(self.locked(forsendelse))
+                if claims.stands(forsendelse, name, wished):
+                    raise _ClaimedMeanwhileError
+        except _ClaimedMeanwhileError:
+            return False
         return True
 
     def remove(self, forsendelse: str, name: str) -> None:
         """Delete a member for good; one that is gone already is fine."""
         remove_durably(self.path(forsendelse, name))
+
+    def keep_only(self, forsendelse: str, names: Collection[str]) -> None:
+        """Delete every other file of a forsendelse, also what was put here without belonging to it."""
+        folder = self.folder(forsendelse)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name not in names:
+                remove_durably(path)
 
     def sweep(self, claimed: Collection[str]) -> int:
         """Delete folders that no forsendelse has claimed within a week (real time); tells how many."""
@@ -97,9 +140,38 @@ class Staging:
                 swept += 1
         return swept
 
-    def _standing(self) -> int:
-        """Sum up what stands here: deleted after R3, so that in a quiet hour it is little."""
-        return sum(file.stat().st_size for file in self.root.glob("*/*") if file.name.endswith((".age", ".part")))
+    def _make_room(self, folder: Path, length: int, claims: Claims) -> None:
+        """Make the folder where it is lacking; raises TryLater when intake holds as much as it may."""
+        standing = sum(_size(file) for file in self.root.glob("*/*"))
+        if length + standing > self.standing_max_bytes:
+            raise TryLater("intake.full")
+        if folder.exists():
+            return
+        names = [each.name for each in self.root.iterdir()]
+        if len(names) >= self.unclaimed_max and claims.unclaimed(names) >= self.unclaimed_max:
+            raise TryLater("intake.full")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        flush_folder(self.root)
+
+
+def _size(file: Path) -> int:
+    """Give the size of a file; one that another request has just renamed or dropped counts for nothing."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _copy(stream: BinaryIO, file: BinaryIO, name: str, wished: Stored) -> None:
+    digest, left = hashlib.sha256(), wished.size
+    while left and (chunk := stream.read(min(left, _CHUNK))):
+        file.write(chunk)
+        digest.update(chunk)
+        left -= len(chunk)
+    if left:
+        raise TryLater("intake.cut", member=name)
+    if digest.hexdigest() != wished.sha256:
+        raise ParcelRefused("intake.hash", member=name)
 
 
 def drain(stream: BinaryIO, length: int) -> None:

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods
 
 from ipis.kernel.errors import IpisError, Misuse
 from ipis.lib.web.middleware import problem
-from ipis.ssb.intake.receive import stands_already, take
-from ipis.ssb.intake.staging import Staging, drain
+from ipis.ssb.intake.receive import RowClaims, take
+from ipis.ssb.intake.staging import Staging
 from ipis.ssb.site import room_settings
 
 if TYPE_CHECKING:
@@ -44,10 +44,7 @@ def member(request: HttpRequest, forsendelse: str, name: str) -> HttpResponse:
     if not length.isdecimal():
         raise Misuse("intake.length")
     stream, digest = cast("BinaryIO", request), request.headers.get("Ipis-SHA256", "")
-    if stands_already(forsendelse, name, int(length), digest):
-        drain(stream, int(length))
-        return JsonResponse({"state": "stored"})
-    new = Staging.of(room_settings()).put(forsendelse, name, stream, int(length), digest)
+    new = Staging.of(room_settings()).put(forsendelse, name, stream, int(length), digest, RowClaims())
     return JsonResponse({"state": "stored"}, status=201 if new else 200)
 
 
