@@ -92,7 +92,7 @@ def test_the_summary_says_what_to_do_and_where_everything_stands(desk, capsys):
     report = desk.folder / "side.html"
     assert check(desk, faulty, "--report", report) == 1
     out = capsys.readouterr().out
-    assert re.search(r"K059\s+Feil\s+1\s+Rett tjenestetypen i fagsystemet", out)
+    assert re.search(r"K059\s+Feil\s+1\s+Tjeneste: \S+\s+Rett tjenestetypen", out)
     assert "kan filen likevel sendes" in out
     assert str(report) in out
     assert report.stat().st_mode & 0o077 == 0

@@ -8,7 +8,8 @@ import pytest
 from tests.validation import desk
 
 from ipis.kernel.collection import load
-from ipis.validation import rulebook
+from ipis.kernel.definitions import DefinitionFolder
+from ipis.validation import examples, rulebook
 from ipis.validation.engines.duckdb import DuckDB
 from ipis.validation.run import run
 
@@ -72,3 +73,30 @@ def test_seventeen_range_rules_on_a_hundred_thousand_rows_take_a_tenth_of_a_seco
         busy.append(time.process_time() - ticks)
     assert report.findings.count_by_rule() == {"L004": 17 * 900}
     assert min(busy) < 0.15, f"{min(wall):.3f} s, {min(busy):.3f} s of processor"
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.string_view()])
+def test_texts_of_another_kind_are_judged_as_any_other(kind):
+    """peers.md: a check that validates nothing on lazy input and passes."""
+    known = desk.collection(desk.rule("matches(tekst, 'a')"))
+    tables = desk.tables(known, {"ting": [{"tid": "altfor-lang", "kode": "77", "tekst": "b"}]})
+    ting = tables["ting"]
+    for name in ("tid", "kode", "tekst"):
+        ting = ting.set_column(ting.column_names.index(name), name, ting[name].cast(kind))
+    report = run(known, tables | {"ting": ting}, at="M")
+    assert report.findings.table["rule"].to_pylist() == ["K900", "L002", "L003"]
+
+
+def test_a_later_year_is_a_copy_of_the_folder_with_its_year_changed():
+    """The year is a parameter: nothing in code knows one."""
+    packaged = DefinitionFolder.packaged("iplos", desk.YEAR)
+    text = packaged["collection.toml"].decode().replace(str(desk.YEAR), "2099").replace(str(desk.YEAR + 1), "2100")
+    later = load(DefinitionFolder.from_members(dict(packaged) | {"collection.toml": text.encode()}))
+    book = rulebook.of(later)
+    assert later.year == 2099
+    assert "K077" in book.rules
+    assert "K090" not in book.rules
+    # K060 looks at the years of the code list: what was not valid then may be now.
+    for rule in (rule for rule in book.rules.values() if rule.id != "K060"):
+        for example in rule.examples.get("breaks", ())[:1]:
+            assert examples.judge(later, rule, example).verdicts[rule.id].breach, rule.id

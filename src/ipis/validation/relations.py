@@ -42,7 +42,7 @@ class Relations:
         """Register every record type's table, invalid values emptied and flagged; one not handed in has no rows."""
         prefix = "y" if year_back else "t"
         for name, record in self.collection.layout.records.items():
-            table = linked(name, tables.get(name, record.schema().empty_table()), tables)
+            table = _plain(linked(name, tables.get(name, record.schema().empty_table()), tables))
             states = {
                 field.name: layout_rules.states(self.collection, field, table)
                 for field in record.fields.values()
@@ -121,6 +121,17 @@ def linked(name: str, table: pa.Table, tables: Mapping[str, pa.Table]) -> pa.Tab
         table = table.append_column("_row", pa.array(np.arange(table.num_rows, dtype=np.int32)))
     if "_person" not in table.column_names:
         table = table.append_column("_person", _persons(name, table, tables))
+    return table
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Give texts as plain strings: what is dictionary-encoded or large is judged as any other."""
+    for place, column in enumerate(table.schema):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if column.type != pa.string() and (
+            pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_string(kind)
+        ):
+            table = table.set_column(place, column.name, table[column.name].cast(pa.string()))
     return table
 
 
