@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 WORKLIST: Final = "worklist.csv"
 WORK_COLUMNS: Final = (
-    "brukerNr", "fid", "level", "record", "id", "field", "value", "found", "expected", "do", "status", "rule", "first_seen",
+    "brukerNr", "fid", "level", "record", "id", "field", "value", "found", "expected", "do", "status", "rule",
+    "first_seen",
 )  # fmt: skip
 """The worklist's columns: whom it is about, then what, then where it comes from."""
 _FEILLISTE: Final = "feilliste.csv"
