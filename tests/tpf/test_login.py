@@ -321,3 +321,44 @@ def test_a_locked_address_leaves_no_rows(testvik):
     before = LoginCount.objects.count()
     assert testvik.try_login(proof=False, kommune="8888").json()["code"] == "tpf.locked"
     assert LoginCount.objects.count() == before
+
+
+def _renew(pin):
+    login = enrolment.Login(cast.TESTVIK, "00", cast.YEAR)
+    return enrolment.enrol(login, demo_orgnr(cast.TESTVIK), Secret(pin), "a@b.no", desk().pins)
+
+
+def test_a_new_enrolment_ends_the_sessions_of_the_old_pin(testvik, nabo):
+    testvik.log_in()
+    nabo.log_in()
+    _renew("NEWPIN1234")
+    answer = testvik.get("/api/v1/forsendelser/" + "0" * 32)
+    assert (answer.status_code, answer.json()["code"]) == (401, "tpf.session")
+    assert nabo.get("/api/v1/forsendelser/" + "0" * 32).status_code == 404
+
+
+def test_releasing_a_key_ends_the_sessions_it_opened(testvik, nabo, work):
+    testvik.log_in().upload(testvik.seal())
+    work()
+    nabo.log_in()
+    enrolment.release_key(enrolment.Login(cast.TESTVIK, "00", cast.YEAR))
+    assert testvik.get("/api/v1/kvitteringer").json()["code"] == "tpf.session"
+    assert nabo.get("/api/v1/forsendelser/" + "0" * 32).status_code == 404
+
+
+@pytest.mark.parametrize("announced_again", [True, False])
+def test_a_resumed_upload_carries_the_generation_of_the_login_that_resumed_it(testvik, work, announced_again):
+    """SSB closes the feedback with the PIN that R1 names: the one that was shown at this submission."""
+    from ipis.tpf.models import Forsendelse
+
+    path = testvik.seal()
+    content = path.read_bytes()
+    place = testvik.log_in().begin(path).headers["Location"]
+    testvik.patch(place, 0, content[:1000])
+    _renew("NEWPIN1234")
+    testvik.log_in(pin="NEWPIN1234")
+    if announced_again:
+        assert testvik.begin(path).headers["Location"] == place
+    assert testvik.patch(place, 1000, content[1000:]).status_code == 204
+    work("receive")
+    assert Forsendelse.objects.get().receipts.get(kind="R1").signed.receipt.details["pin_generation"] == 2

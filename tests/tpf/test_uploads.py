@@ -17,7 +17,7 @@ from tests.tpf.sender import TUS
 from ipis.kernel.errors import TryLater
 from ipis.tpf import receive
 from ipis.tpf.desk import desk
-from ipis.tpf.models import Audit, Upload
+from ipis.tpf.models import Audit, Session, Upload
 from ipis.tpf.transitions import (
     PARCEL_TRANSITIONS,
     UPLOAD_TRANSITIONS,
@@ -202,16 +202,16 @@ def upload(testvik, path):
 @pytest.mark.parametrize("arrived", [0, 1, 999])
 def test_what_came_before_a_cut_counts(upload, path, error, arrived):
     chunk = receive.Chunk(0, 1000, Cut(path.read_bytes()[:arrived], error))
-    assert receive.append(upload, chunk, desk()).offset == arrived
+    assert receive.append(upload, chunk, Session.objects.get(), desk()).offset == arrived
     assert (desk().settings.uploads / upload.public_id).read_bytes() == path.read_bytes()[:arrived]
 
 
 def test_what_a_killed_process_left_beyond_the_acknowledged_byte_is_cut_away(upload, path, room):
     staged = room.uploads / upload.public_id
-    receive.append(upload, receive.Chunk(0, 10, Cut(path.read_bytes()[:10])), desk())
+    receive.append(upload, receive.Chunk(0, 10, Cut(path.read_bytes()[:10])), Session.objects.get(), desk())
     with staged.open("ab") as file:
         file.write(b"garbage")
-    receive.append(upload, receive.Chunk(10, 5, Cut(path.read_bytes()[10:15])), desk())
+    receive.append(upload, receive.Chunk(10, 5, Cut(path.read_bytes()[10:15])), Session.objects.get(), desk())
     assert staged.read_bytes() == path.read_bytes()[:15]
 
 
@@ -221,7 +221,7 @@ def test_a_full_disk_is_told_and_counts_nothing(upload, monkeypatch):
 
     monkeypatch.setattr(receive.os, "write", full)
     with pytest.raises(TryLater) as error:
-        receive.append(upload, receive.Chunk(0, 3, Cut(b"abc")), desk())
+        receive.append(upload, receive.Chunk(0, 3, Cut(b"abc")), Session.objects.get(), desk())
     assert error.value.code == "tpf.no_room"
     assert (desk().settings.uploads / upload.public_id).stat().st_size == 0
 
@@ -232,7 +232,7 @@ def test_every_acknowledged_byte_has_been_flushed(upload, monkeypatch):
     real_sync, real_save = receive.os.fsync, Upload.save
     monkeypatch.setattr(receive.os, "fsync", lambda fd: (order.append("fsync"), real_sync(fd)))
     monkeypatch.setattr(Upload, "save", lambda self, **kw: (order.append("row"), real_save(self, **kw)))
-    receive.append(upload, receive.Chunk(0, 3, Cut(b"abc")), desk())
+    receive.append(upload, receive.Chunk(0, 3, Cut(b"abc")), Session.objects.get(), desk())
     assert order == ["fsync", "row"]
 
 

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import transaction
 
 from ipis.kernel.errors import Misuse
-from ipis.tpf.models import Audit, Enrolment, Forsendelse, Job, SenderKey, Step
+from ipis.tpf.models import Audit, Enrolment, Forsendelse, Job, SenderKey, Session, Step
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def release_key(login: Login) -> str:
             raise Misuse("tpf.no_key_to_release", party=login.party)
         key.released_at = datetime.now(UTC)
         key.save(update_fields=["released_at"])
+        # Whoever showed the key, or the PIN beside it, shows anew what they have.
+        Session.objects.filter(enrolment__kommune=login.kommune, enrolment__bydel=login.bydel).delete()
         Audit.append("sender_key_released", login.party, actor="staff", fingerprint=key.fingerprint)
     return key.fingerprint
 

@@ -69,9 +69,9 @@ def login(attempt: Attempt, desk: Desk) -> str:
 
 
 def session_of(token: str) -> Session:
-    """Find the session of a token; raises LoginRefused (tpf.session) when there is none or it is over."""
+    """Find the session of a token; raises LoginRefused (tpf.session): none, over, or of an older PIN."""
     row = Session.objects.select_related("enrolment").filter(token_hash=_hash(token)).first()
-    if row is None or row.expires_at <= datetime.now(UTC):
+    if row is None or row.expires_at <= datetime.now(UTC) or row.pin_generation != row.enrolment.pin_generation:
         raise LoginRefused("tpf.session")
     return row
 
@@ -147,6 +147,7 @@ def _admit(
                 token_hash=_hash(token),
                 enrolment=enrolment,
                 device_key=device.public if device else "",
+                pin_generation=enrolment.pin_generation,
                 expires_at=now + timedelta(minutes=desk.settings.session_minutes),
             )
             # Of the network address only this attempt: a right login must not open the way to other municipalities.

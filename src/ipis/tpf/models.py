@@ -71,7 +71,22 @@ class Session(models.Model):
     enrolment = models.ForeignKey(Enrolment, on_delete=models.CASCADE)
     device_key = models.CharField(max_length=200, default="", blank=True)
     """The sender key that signed the nonce; empty where only the PIN was shown."""
+    pin_generation = models.PositiveIntegerField(default=0)
+    """Which PIN was shown; with the next one the session is over. Those of older programs (0) are over too."""
     expires_at = models.DateTimeField()
+
+
+class SeenPack(models.Model):
+    """The highest version of a season pack that has been in force here; none below it comes back."""
+
+    register = models.CharField(max_length=20)
+    year = models.PositiveSmallIntegerField()
+    version = models.PositiveIntegerField()
+
+    class Meta:
+        """One row a season."""
+
+        constraints = [models.UniqueConstraint(fields=["register", "year"], name="tpf_one_season")]
 
 
 class SpentNonce(models.Model):
@@ -135,6 +150,8 @@ class Forsendelse(Problem):
     """Business time at which its last file was complete."""
     key_check = models.CharField(max_length=6, default="", blank=True)
     key_version = models.PositiveSmallIntegerField(default=0)
+    held_for = models.CharField(max_length=20, default="", blank=True)
+    """Why it waits, or waited, for staff."""
     quota_waived = models.BooleanField(default=False)
     forward = models.BinaryField(null=True)
     forward_signature = models.TextField(default="", blank=True)
@@ -263,6 +280,9 @@ class Step(models.TextChoices):
 
 class Job(jobs.Job):
     """The worker's steps: kind is the step, subject the row's id."""
+
+    faults = models.PositiveSmallIntegerField(default=0)
+    """How often the step ended in an error that nobody foresaw."""
 
     objects: ClassVar[models.Manager[Self]]
 

@@ -19,7 +19,7 @@ from django.http import UnreadablePostError
 
 from ipis.kernel.errors import Refused, TryLater
 from ipis.lib.storage import flush_folder, remove_durably
-from ipis.tpf.models import Audit, Enrolment, Job, Step, Upload
+from ipis.tpf.models import Audit, Job, Step, Upload
 from ipis.tpf.transitions import UploadState
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ def begin(session: Session, length: int, sha256: str, desk: Desk) -> Upload:
         open_ones = Upload.objects.filter(enrolment=session.enrolment, state=UploadState.RECEIVING)
         standing = open_ones.filter(sha256=sha256, length=length).exclude(sha256="").first()
         if standing is not None:
-            Upload.objects.filter(pk=standing.pk).update(device_key=session.device_key)
+            standing.device_key, standing.pin_generation = session.device_key, session.pin_generation
+            standing.save(update_fields=["device_key", "pin_generation"])
             return standing
         if open_ones.count() >= desk.settings.max_open_uploads:
             raise TryLater("tpf.upload_many", most=desk.settings.max_open_uploads)
         open_ones.filter(sha256=sha256).exclude(sha256="").update(sha256="")
-        upload = _new(session.enrolment, session.device_key, length, sha256, desk)
+        upload = _new(session, length, sha256, desk)
         # The name is there, and flushed, before its row: a HEAD never finds a row without a file.
         staged(desk.settings, upload).touch(mode=0o600)
         flush_folder(desk.settings.uploads)
@@ -88,7 +89,7 @@ def find(public_id: str, session: Session) -> Upload:
     return upload
 
 
-def append(upload: Upload, chunk: Chunk, desk: Desk) -> Upload:
+def append(upload: Upload, chunk: Chunk, session: Session, desk: Desk) -> Upload:
     """Write one piece and give the upload as it then stands on disk.
 
     Raises Refused (tpf.upload_closed, tpf.offset, tpf.upload_overrun, tpf.checksum) or TryLater (tpf.upload_busy).
@@ -101,6 +102,7 @@ def append(upload: Upload, chunk: Chunk, desk: Desk) -> Upload:
             raise Refused("tpf.offset", given=chunk.offset, offset=upload.offset)
         if chunk.length > upload.length - upload.offset:
             raise Refused("tpf.upload_overrun", bytes=upload.length)
+        upload.pin_generation = session.pin_generation
         written = _write(descriptor, upload.offset, chunk)
         _acknowledge(upload, upload.offset + written, desk.clock, desk.settings)
     return upload
@@ -109,7 +111,7 @@ def append(upload: Upload, chunk: Chunk, desk: Desk) -> Upload:
 def take_whole(session: Session, path: Path, length: int, desk: Desk) -> Upload:
     """Take over a file that the form page has already staged beside, durably."""
     with transaction.atomic():
-        upload = _new(session.enrolment, session.device_key, length, "", desk)
+        upload = _new(session, length, "", desk)
         with path.open("rb") as file:
             os.fsync(file.fileno())
         os.link(path, staged(desk.settings, upload))
@@ -136,13 +138,13 @@ def expire_abandoned(settings: TpfSettings) -> None:
             remove_durably(path)
 
 
-def _new(enrolment: Enrolment, device_key: str, length: int, sha256: str, desk: Desk) -> Upload:
+def _new(session: Session, length: int, sha256: str, desk: Desk) -> Upload:
     return Upload(
-        enrolment=enrolment,
-        device_key=device_key,
+        enrolment=session.enrolment,
+        device_key=session.device_key,
         length=length,
         sha256=sha256,
-        pin_generation=enrolment.pin_generation,
+        pin_generation=session.pin_generation,
         expires_at=datetime.now(UTC) + timedelta(days=desk.settings.upload_days),
     )
 
@@ -206,4 +208,4 @@ def _acknowledge(upload: Upload, offset: int, clock: Clock, settings: TpfSetting
             upload.go(UploadState.STORED)
             upload.stored_at = clock.now()
             Job.queue(Step.RECEIVE, str(upload.pk))
-        upload.save(update_fields=["offset", "expires_at", "state", "stored_at"])
+        upload.save(update_fields=["offset", "expires_at", "state", "stored_at", "pin_generation"])

@@ -47,7 +47,8 @@ def uploads(request: HttpRequest) -> HttpResponse:
 @interface("HEAD", "PATCH", "GET")
 def upload(request: HttpRequest, public_id: str) -> HttpResponse:
     """HEAD: how far it is. PATCH: the next bytes. GET: what became of the file."""
-    found = receive.find(public_id, session(request))
+    own = session(request)
+    found = receive.find(public_id, own)
     if request.method == "GET":
         return JsonResponse(_state(request, waiting.judged(found, seconds(request))))
     _require_version(request)
@@ -58,7 +59,7 @@ def upload(request: HttpRequest, public_id: str) -> HttpResponse:
     chunk = receive.Chunk(
         _number(request, "Upload-Offset"), _number(request, "Content-Length"), request, _checksum(request)
     )
-    found = receive.append(found, chunk, desk())
+    found = receive.append(found, chunk, own, desk())
     if found.state == UploadState.STORED:
         found = waiting.judged(found, desk().settings.receipt_wait_seconds)
     return _answer(204, **_place(found), **_outcome(found))
