@@ -161,3 +161,30 @@ def test_records_that_break_the_format_are_rejected(testvik, work, monkeypatch):
 
     monkeypatch.setattr(Pseudonymiser, "mapping", broken)
     assert sent(testvik, work, 1).problem_code == "tpf.identity_form"
+
+
+def test_after_the_final_publication_everything_waits_for_staff(testvik, work, bench, clock, room):
+    """The quota is gone with its key: no new one is drawn, and no forsendelse is pseudonymised unseen."""
+    clock(datetime.datetime(2018, 6, 15, 12, tzinfo=datetime.UTC))
+    held = sent(testvik, work, 1)
+    assert (held.state, held.held_for) == (ParcelState.HELD, "publication")
+    assert not list(room.worker_keys.glob("quota-*"))
+    body = Outbox.objects.get(purpose=f"held-{held.pk}").body
+    assert "endelig publisering" in body
+    assert "flere personer" not in body
+    enrolment.release_held(LOGIN)
+    work()
+    held.refresh_from_db()
+    assert held.state == ParcelState.DONE
+    assert not QuotaSet.objects.exists()
+    assert not list(room.worker_keys.glob("quota-*"))
+
+
+def test_the_key_of_an_earlier_year_is_destroyed_too(testvik, work, bench, room):
+    """The next season's pack may take the place of the last before June's destruction has run."""
+    quota.year_key(bench, cast.YEAR - 1)
+    quota.year_key(bench, cast.YEAR)
+    quota.destroy_when_over(bench)
+    assert [path.name for path in room.worker_keys.glob("quota-*")] == [f"quota-{cast.YEAR}"]
+    assert quota.is_over(bench, cast.YEAR - 1)
+    assert not quota.is_over(bench, cast.YEAR)

@@ -29,7 +29,7 @@ def refused(enrolment: Enrolment, purpose: str, at: datetime) -> None:
 
 def held(parcel: Forsendelse, at: datetime) -> None:
     """Tell that a forsendelse waits for TPF's staff."""
-    _queue(f"held-{parcel.pk}", "held", parcel.enrolment, at, forsendelse=parcel.identifier)
+    _queue(f"held-{parcel.pk}", "held", parcel.enrolment, at, forsendelse=parcel.identifier, reason=parcel.held_for)
 
 
 def _queue(purpose: str, template: str, enrolment: Enrolment, at: datetime, **facts: str) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ipis.tpf.models import Forsendelse
 
 _WIDTH: Final = 16
+_NAME: Final = "quota-"
 
 
 def allowance(collection: Collection, kommune: str) -> int:
@@ -70,16 +71,22 @@ def year_key(bench: Bench, year: int) -> bytes:
     return path.read_bytes()
 
 
-def destroy_when_over(bench: Bench) -> None:
-    """Destroy key and HMACs of the year once its final publication is out."""
+def is_over(bench: Bench, year: int) -> bool:
+    """Tell whether the final publication of a year is out: from then on there is no quota, and no key for one."""
     season = bench.season.current()
-    over = bench.clock.now().astimezone(OSLO).date() >= season.collection.publication.final_on
-    path = _path(bench, season.year)
-    if over and path.exists():
-        QuotaSet.objects.filter(year=season.year).delete()
-        Audit.append("quota_key_destroyed", str(season.year), actor="worker")
-        remove_durably(path)
+    today = bench.clock.now().astimezone(OSLO).date()
+    return year < season.year or (year == season.year and today >= season.collection.publication.final_on)
+
+
+def destroy_when_over(bench: Bench) -> None:
+    """Destroy key and HMACs of each year whose final publication is out."""
+    for path in bench.settings.worker_keys.glob(f"{_NAME}*"):
+        year = int(path.name.removeprefix(_NAME))
+        if is_over(bench, year):
+            QuotaSet.objects.filter(year=year).delete()
+            Audit.append("quota_key_destroyed", str(year), actor="worker")
+            remove_durably(path)
 
 
 def _path(bench: Bench, year: int) -> Path:
-    return bench.settings.worker_keys / f"quota-{year}"
+    return bench.settings.worker_keys / f"{_NAME}{year}"

@@ -20,7 +20,7 @@ class ParcelState(models.TextChoices):
 
     ARRIVING = "arriving", "some of its files are here"
     RECEIVED = "received", "all is here and durable: R1"
-    HELD = "held", "too many distinct persons for the municipality: waits for staff"
+    HELD = "held", "too many distinct persons for the municipality, or too late to count them: waits for staff"
     PSEUDONYMISED = "pseudonymised", "the mapping is sealed to SSB: R2"
     ERASED = "erased", "the sealed identities are deleted: R5"
     FORWARDED = "forwarded", "SSB has it, durable"
