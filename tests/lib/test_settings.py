@@ -6,8 +6,9 @@ from typing import ClassVar
 import pytest
 
 from ipis.kernel.clock import SystemClock, TurnableClock, turn
+from ipis.kernel.environment import Environment
 from ipis.kernel.errors import Misuse
-from ipis.lib.settings import RoomSettings
+from ipis.lib.settings import RoomSettings, is_safe_url
 
 
 class Kiosk(RoomSettings):
@@ -83,3 +84,27 @@ def test_folders_are_private(tmp_path):
     settings.make_private_folders("keys")
     assert (tmp_path / "data" / "keys").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "safe"),
+    [
+        ("https://tpf.example.no", Environment.PRODUCTION, True),
+        ("https://tpf.example.no", Environment.DEMO, True),
+        ("http://127.0.0.1:8001", Environment.DEMO, True),
+        ("http://localhost:8001/x", Environment.TEST, True),
+        ("http://[::1]:8001", Environment.TEST, True),
+        ("http://127.0.0.1:8001", Environment.PRODUCTION, False),
+        ("http://tpf.example.no", Environment.DEMO, False),
+        ("http://localhost.evil.example", Environment.DEMO, False),
+        ("http://127.0.0.1.evil.example", Environment.TEST, False),
+        ("http://127.0.0.1@evil.example", Environment.TEST, False),
+        ("ftp://localhost", Environment.TEST, False),
+        ("https://", Environment.TEST, False),
+        ("http://[::1", Environment.TEST, False),
+        ("", Environment.TEST, False),
+    ],
+)
+def test_secrets_travel_under_tls_or_not_at_all(url, environment, safe):
+    """Loopback is a host name compared whole, and only where every person is made up."""
+    assert is_safe_url(url, environment) is safe

@@ -41,7 +41,7 @@ def file(room, tmp_path, monkeypatch):
     values = {
         "environment": "test",
         "data": room.data,
-        "public_url": "http://ssb.test",
+        "public_url": "http://localhost",
         "pack": room.pack,
         "clock": room.clock,
     }
@@ -63,7 +63,7 @@ class TestInit:
         "verb", [["work", "--once", "--only", "intake"], ["revalidate", "--year", "2017"], ["staff", "--user", "x"]]
     )
     def test_verb_before_init_says_what_to_do(self, tmp_path, verb):
-        (tmp_path / "s.toml").write_text('environment = "test"\ndata = "x"\npublic_url = "http://ssb.test"\n')
+        (tmp_path / "s.toml").write_text('environment = "test"\ndata = "x"\npublic_url = "http://localhost"\n')
         done = ipis(verb[0], "--settings", tmp_path / "s.toml", *verb[1:], check=False)
         assert done.returncode == 64
         assert "ipis ssb init" in done.stderr

@@ -29,7 +29,7 @@ from ipis.ssb.settings import SsbSettings
 @pytest.fixture
 def other(tmp_path):
     """A room of its own, with fresh keys."""
-    settings = SsbSettings(environment=Environment.TEST, data=tmp_path / "ssb", public_url="http://ssb.test")
+    settings = SsbSettings(environment=Environment.TEST, data=tmp_path / "ssb", public_url="http://localhost")
     make_missing(settings)
     return settings
 
@@ -79,7 +79,7 @@ def test_key_that_others_can_read_is_refused(other, name):
 
 @pytest.mark.parametrize("load", [intake_keys, feedback_keys])
 def test_missing_key_says_how_to_make_it(tmp_path, load):
-    settings = SsbSettings(environment=Environment.TEST, data=tmp_path, public_url="http://ssb.test")
+    settings = SsbSettings(environment=Environment.TEST, data=tmp_path, public_url="http://localhost")
     for call in (load, feedback_recipient):
         with pytest.raises(Misuse) as caught:
             call(settings)
@@ -141,6 +141,20 @@ class TestSettings:
     def test_production_as_it_must_be(self):
         assert SsbSettings(**self.STRICT).environment is Environment.PRODUCTION
 
+    @pytest.mark.parametrize("key", ["public_url", "tpf_url", "filsluse_url"])
+    @pytest.mark.parametrize(
+        ("environment", "url"),
+        [
+            ("production", "http://127.0.0.1:8000"),
+            ("demo", "http://localhost.evil.example"),
+            ("test", "http://tpf.example.no"),
+        ],
+    )
+    def test_no_address_in_clear_over_a_network(self, key, environment, url):
+        """Sessions, receipts and pushes would travel where anyone reads them."""
+        with pytest.raises(ValueError, match=f"{key}: give an https address"):
+            SsbSettings(**self.STRICT | {"environment": environment, key: url})
+
     @pytest.mark.parametrize(
         "change", [{"trusted_root": ""}, {"kill_at": "load:opened"}, {"public_url": "http://ssb.example.no"}]
     )
@@ -149,7 +163,7 @@ class TestSettings:
             SsbSettings(**self.STRICT | change)
 
     def test_packs_are_a_file_or_a_folder_or_none_yet(self, tmp_path):
-        base = SsbSettings(environment="test", data=tmp_path, public_url="http://ssb.test")
+        base = SsbSettings(environment="test", data=tmp_path, public_url="http://localhost")
         assert base.pack_files == []
         file = tmp_path / "iplos.sesong"
         named = base.model_copy(update={"pack": file})

@@ -13,7 +13,7 @@ from ipis.ssb.public.texts import TEXTS
 
 @pytest.fixture
 def visitor():
-    return Client(headers={"host": "ssb.test", "accept-language": "nb"})
+    return Client(headers={"host": "localhost", "accept-language": "nb"})
 
 
 class TestPublicPage:
@@ -134,7 +134,7 @@ class TestStaffPage:
 
     def test_a_form_from_elsewhere_is_refused(self, load):
         """The decision cannot be made by a link in a mail."""
-        strict = Client(enforce_csrf_checks=True, headers={"host": "ssb.test"})
+        strict = Client(enforce_csrf_checks=True, headers={"host": "localhost"})
         assert strict.post(f"/saksbehandler/forsendelse/{'0' * 32}/slipp").status_code == 403
 
 

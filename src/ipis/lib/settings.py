@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -19,6 +20,8 @@ from ipis.kernel.errors import LANGUAGES, Misuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class RoomSettings(BaseModel):
@@ -98,6 +101,18 @@ class RoomSettings(BaseModel):
         for folder in (self.data, *(self.data / name for name in names)):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
+
+
+def is_safe_url(url: str, environment: Environment) -> bool:
+    """Tell whether secrets may travel to an address: https, or in demo and test http to this very machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if parts.scheme == "https":
+        return bool(host)
+    return parts.scheme == "http" and environment.synthetic and host in _LOOPBACK
 
 
 def user_language() -> str:
