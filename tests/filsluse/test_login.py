@@ -15,10 +15,9 @@ def attempt(browser, user=TESTVIK_USER, password="galt passord 1"):
     return browser.post("/logg-inn", {"bruker": user, "passord": password})
 
 
-def api(browser, user=TESTVIK_USER, password=PASSWORD):
-    return browser.post(
-        "/api/v1/innlogging", json.dumps({"user": user, "password": password}), content_type="application/json"
-    )
+def api(browser, user=TESTVIK_USER, password=PASSWORD, **more):
+    body = {"user": user, "password": password, **more}
+    return browser.post("/api/v1/innlogging", json.dumps(body), content_type="application/json")
 
 
 def test_the_right_pair_leads_to_the_files(testvik, browser):
@@ -78,6 +77,27 @@ def test_strangers_do_not_lock_out_the_municipalitys_own_browser(testvik, browse
     for _ in range(6):
         attempt(new_browser())
     assert attempt(browser, password=PASSWORD).status_code == 302
+
+
+def test_strangers_do_not_lock_out_the_municipalitys_own_program(testvik):
+    """The user name is public: without a device of its own `fetch` could be kept out for ever."""
+    device = api(new_browser()).json()["device"]
+    for _ in range(6):
+        assert api(new_browser(), password="galt").status_code in (401, 503)
+    assert api(new_browser()).json()["code"] == "filsluse.locked"
+    known = api(new_browser(), device=device)
+    assert known.status_code == 200
+    assert "device" not in known.json(), "a known device keeps its token"
+
+
+@pytest.mark.parametrize("device", ["", "x", "0" * 43, "å" * 300])
+def test_a_device_that_nobody_gave_is_a_stranger(testvik, device):
+    assert set(api(new_browser(), device=device).json()) == {"token", "device"}
+
+
+def test_a_device_of_another_municipality_is_a_stranger(testvik, nabo):
+    device = api(new_browser(), user=NABO_USER).json()["device"]
+    assert "device" in api(new_browser(), device=device).json()
 
 
 def test_a_known_browser_is_locked_out_too_in_the_end(testvik, browser):

@@ -11,6 +11,7 @@ from typing import Self
 from ipis.kernel.canonical import sha256
 
 USER, PASSWORD = "postmottak@testvik.kommune.test", "Sno-og-is-17"
+DEVICE = "d" * 43
 
 
 @dataclass
@@ -24,6 +25,8 @@ class Double:
     answers: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
     """By path, in turn: another answer than the right one."""
     log: list[str] = field(default_factory=list)
+    devices: list[str | None] = field(default_factory=list)
+    """The device that each login named."""
     changed: dict[str, object] = field(default_factory=dict)
     """What the list says instead."""
     ranges: bool = True
@@ -75,8 +78,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.misbehaves():
             return
         if self.path == "/api/v1/innlogging":
-            good = json.loads(body) == {"user": USER, "password": PASSWORD}
-            self.answer(200, {"token": "t" * 43}) if good else self.answer(401, {"code": "filsluse.login"})
+            said = json.loads(body)
+            self.double.devices.append(said.pop("device", None))
+            good = said == {"user": USER, "password": PASSWORD}
+            made = {} if self.double.devices[-1] == DEVICE else {"device": DEVICE}
+            self.answer(200, {"token": "t" * 43} | made) if good else self.answer(401, {"code": "filsluse.login"})
         else:
             self.double.confirmed.add(self.path.split("/")[4])
             self.answer(200, {"state": "confirmed"})

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from tests.filsluse.season import ZIP, Season
-from tests.kommune.portal_double import PASSWORD, USER, Double
+from tests.kommune.portal_double import DEVICE, PASSWORD, USER, Double
 
 from ipis.__main__ import run
 from ipis.kernel.environment import Environment
@@ -34,6 +34,7 @@ def out(tmp_path):
 @pytest.fixture
 def fetch(portal, season, out, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     password = tmp_path / "password"
     password.write_text(PASSWORD + "\n")
 
@@ -252,6 +253,56 @@ def test_a_wrong_password_is_refused_once_and_not_tried_again(fetch, portal, cap
     assert fetch("--wait", "5", password_file=wrong) == 2
     assert len(portal.log) == 1
     assert "fetch.login" in capsys.readouterr().err
+
+
+def kept(tmp_path):
+    return [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+
+
+def test_the_device_of_the_first_login_is_kept_private_and_said_at_the_next(fetch, portal, season, tmp_path):
+    """Strangers who guess then lock out strangers only."""
+    portal.show(season.feedback(CONTENT))
+    assert fetch() == fetch() == 0
+    assert portal.devices == [None, DEVICE]
+    (path,) = kept(tmp_path)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert USER not in path.name
+    assert path.read_text() == DEVICE
+
+
+def test_another_portal_or_user_never_hears_of_the_device(fetch, portal, season, tmp_path):
+    portal.show(season.feedback(CONTENT))
+    assert fetch() == 0
+    assert fetch(user="annen@testvik.kommune.test") == 2
+    with Double() as other:
+        other.show(season.feedback(CONTENT))
+        fetch(url=other.url)
+    assert portal.devices + other.devices == [None, None, None]
+
+
+def test_a_device_file_of_something_else_is_left_aside(fetch, portal, season, tmp_path):
+    portal.show(season.feedback(CONTENT))
+    assert fetch() == 0
+    (path,) = kept(tmp_path)
+    path.write_bytes(b"\xff\n two words")
+    assert fetch() == 0
+    assert portal.devices == [None, None]
+    assert path.read_text() == DEVICE
+
+
+@pytest.mark.parametrize("device", [b"7", b'"a b"', b'"' + b"x" * 300 + b'"'])
+def test_a_device_that_is_none_is_refused(fetch, portal, capsys, device, tmp_path):
+    portal.answers = {"/api/v1/innlogging": [(200, b'{"token": "t", "device": ' + device + b"}")]}
+    assert fetch() == 2
+    assert "fetch.answer" in capsys.readouterr().err
+    assert kept(tmp_path) == []
+
+
+def test_a_home_that_cannot_be_written_does_not_stop_the_fetching(fetch, portal, season, tmp_path, capsys):
+    (tmp_path / "data").write_text("no folder")
+    portal.show(season.feedback(CONTENT))
+    assert fetch() == 0
+    assert "fetch.device" in capsys.readouterr().err
 
 
 def test_without_a_password_file_the_program_asks(fetch, portal, season, monkeypatch):

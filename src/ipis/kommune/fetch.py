@@ -21,6 +21,7 @@ from ipis.kernel.push import names_of
 from ipis.kernel.receipt import Kind, SignedReceipt
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kernel.secret import Secret
+from ipis.kommune.device import Device
 from ipis.kommune.portal import Listed, Portal
 from ipis.kommune.settings import KommuneSettings
 from ipis.lib.storage import flush_folder, measure, write_durably
@@ -53,7 +54,7 @@ def fetch(
     season = SeasonPack.load(pack, trusted_root=KommuneSettings.load().trusted_root)
     password = _password(password_file)
     with Portal(url, season.environment) as portal:
-        done = Errand(portal, season, out, user, password).run(wait)
+        done = Errand(portal, season, out, user, password, Device.of(url, user)).run(wait)
     for path in done.fetched:
         typer.echo(str(path))
     if done.standing:
@@ -77,6 +78,7 @@ class Errand:
     out: Path
     user: str
     password: Secret
+    device: Device
 
     def run(self, wait: float) -> Done:
         """Fetch all that is missing; with `wait`, until something came that nobody had confirmed before.
@@ -88,7 +90,7 @@ class Errand:
         while True:
             try:
                 if not logged_in:
-                    self.portal.log_in(self.user, self.password.reveal())
+                    self.portal.log_in(self.user, self.password.reveal(), self.device)
                     logged_in = True
                 new = self._round(self.portal.files(), done)
                 if new or (wait == 0 and (done.fetched or done.standing)):

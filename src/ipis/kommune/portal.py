@@ -14,6 +14,7 @@ import httpx2
 from ipis.kernel.errors import FeedbackRefused, LoginRefused, Misuse, TryLater
 from ipis.kernel.fields import HEX32, HEX64, Reader
 from ipis.kernel.push import ZIP_NAME
+from ipis.kommune.device import FORM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ipis.kernel.environment import Environment
+    from ipis.kommune.device import Device
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SECONDS: Final = 30.0
@@ -73,13 +75,18 @@ class Portal:
         """Close the connection."""
         self._http.close()
 
-    def log_in(self, user: str, password: str) -> None:
-        """Open a session; raises LoginRefused, or TryLater when the account is locked for a while."""
-        answer = self._ask("POST", "/api/v1/innlogging", json={"user": user, "password": password})
-        value = _json(answer)
-        token = value.get("token") if isinstance(value, dict) else None
+    def log_in(self, user: str, password: str, device: Device) -> None:
+        """Open a session from this machine; raises LoginRefused, or TryLater when the account is locked for a while."""
+        known = device.token()
+        body = {"user": user, "password": password} | ({"device": known} if known else {})
+        value = _json(self._ask("POST", "/api/v1/innlogging", json=body))
+        token, made = (value.get("token"), value.get("device", "")) if isinstance(value, dict) else (None, "")
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,200}", token):
             raise FeedbackRefused("fetch.answer")
+        if made != "":
+            if not isinstance(made, str) or not FORM.fullmatch(made):
+                raise FeedbackRefused("fetch.answer")
+            device.keep(made)
         self._http.headers["Authorization"] = f"Bearer {token}"
 
     def files(self) -> list[Listed]:

@@ -9,7 +9,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonRe
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from ipis.filsluse import accounts, files
+from ipis.filsluse import accounts, files, lockout
 from ipis.filsluse.models import Account, Member, Tilbakemelding
 from ipis.filsluse.web.sending import send
 from ipis.filsluse.web.visitor import bearer_of
@@ -17,6 +17,7 @@ from ipis.kernel.errors import LoginRefused, Misuse
 from ipis.kernel.fields import write_instant
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
 _LARGEST_BODY = 64 << 10
@@ -31,10 +32,12 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 @require_POST
 def log_in(request: HttpRequest) -> JsonResponse:
-    """Open a session for a program: {user, password} gives {token}."""
-    body = json_body(request, {"user", "password"})
-    _, token = accounts.log_in(body["user"], body["password"])
-    return JsonResponse({"token": token})
+    """Open a session for a program: {user, password} gives {token, device}, and {…, device} of a known one {token}."""
+    body = json_body(request, {"user", "password"}, {"device"})
+    device = body.get("device", "")
+    account, token = accounts.log_in(body["user"], body["password"], device)
+    made = {} if lockout.is_known(account, device) else {"device": lockout.remember_device(account)}
+    return JsonResponse({"token": token} | made)
 
 
 @require_GET
@@ -76,14 +79,18 @@ def own_member(account: Account, push_id: str, name: str) -> tuple[Tilbakemeldin
     return one, member
 
 
-def json_body(request: HttpRequest, keys: set[str]) -> dict[str, str]:
+def json_body(request: HttpRequest, keys: set[str], optional: AbstractSet[str] = frozenset()) -> dict[str, str]:
     """Read a small JSON object of exactly these texts; raises Misuse for anything else."""
     try:
         raw = request.read(_LARGEST_BODY + 1)
         value = json.loads(raw) if len(raw) <= _LARGEST_BODY else None
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict) or value.keys() != keys or not all(isinstance(v, str) for v in value.values()):
+    if (
+        not isinstance(value, dict)
+        or not keys <= value.keys() <= keys | optional
+        or not all(isinstance(v, str) for v in value.values())
+    ):
         raise Misuse("filsluse.body", keys=", ".join(sorted(keys)))
     return value
 
