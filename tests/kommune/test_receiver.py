@@ -162,3 +162,24 @@ def test_receipts_that_are_none_are_our_fault(tpf, rows):
 def test_receipts_come_as_bytes(tpf):
     row = {"receipt": base64.b64encode(b"{}").decode(), "signature": "s"}
     assert tpf(httpx2.Response(200, json=[row])).receipts("0" * 32, 2000)[0].data == b"{}"
+
+
+class Endless(httpx2.SyncByteStream):
+    """An answer that never ends; counts what was taken of it."""
+
+    taken = 0
+
+    def __iter__(self):
+        while self.taken < 1 << 30:
+            self.taken += 1 << 20
+            yield bytes(1 << 20)
+
+
+@pytest.mark.parametrize("status", [200, 422])
+def test_an_answer_without_end_is_left_when_it_is_longer_than_any_right_one(tpf, monkeypatch, status):
+    """A taken mirror cannot fill the machine's memory."""
+    monkeypatch.setattr(receiver, "_LARGEST_ANSWER", 3 << 20)
+    stream = Endless()
+    client = tpf(httpx2.Response(status, headers={"Content-Type": "application/json"}, stream=stream))
+    assert code_of(lambda: client.season_pack("iplos", 1)) == "send.answer"
+    assert stream.taken <= 5 << 20

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import re
 import threading
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from ipis.kernel.errors import IpisError, Misuse, OurFault, Refused, Rendered, T
 from ipis.kernel.receipt import SignedReceipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -35,6 +36,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _TIMEOUT: Final = httpx2.Timeout(60.0, connect=10.0)
 _TRIES: Final = 6
 _LARGEST_ANSWER: Final = 64 << 20
+_READ: Final = 1 << 18
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
 
@@ -45,6 +47,25 @@ class Fields:
     kommune: str
     bydel: str
     orgnr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer read whole, up to a bound."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @classmethod
+    def read(cls, coming: httpx2.Response) -> Self:
+        """Read the answer as it comes; raises OurFault when it is longer than any right one."""
+        content = bytearray()
+        for chunk in coming.iter_bytes(_READ):
+            content += chunk
+            if len(content) > _LARGEST_ANSWER:
+                raise OurFault("send.answer")
+        return cls(coming.status_code, coming.headers, bytes(content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +246,7 @@ class Receiver:
         reached = answer.headers.get("Upload-Offset", "")
         return int(reached) if re.fullmatch(r"[0-9]{1,15}", reached) else offset
 
-    def _insist(self, request: Callable[[], httpx2.Response]) -> httpx2.Response:
+    def _insist(self, request: Callable[[], Answer]) -> Answer:
         """Say a request that may be said twice until it is answered; raises TryLater when nobody answers."""
         failures = 0
         while True:
@@ -245,14 +266,15 @@ class Receiver:
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         return _object(self._insist(lambda: self._send(method, path, **more)))
 
-    def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:
+    def _send(self, method: str, path: str, **more: Any) -> Answer:
         """Send one request; raises what TPF holds against it."""
-        answer = self._http.request(method, path, **more)
-        if answer.is_success:
+        with self._http.stream(method, path, **more) as coming:
+            answer = Answer.read(coming)
+        if httpx2.codes.is_success(answer.status):
             return answer
         if answer.headers.get("Content-Type", "").startswith("application/json") and method != "HEAD":
-            raise told_by_tpf(_object(answer), answer.status_code)
-        if answer.status_code in (httpx2.codes.UNAUTHORIZED, httpx2.codes.NOT_FOUND, httpx2.codes.GONE):
+            raise told_by_tpf(_object(answer), answer.status)
+        if answer.status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.NOT_FOUND, httpx2.codes.GONE):
             raise Refused("send.upload_gone")
         raise TryLater("send.silent")
 
@@ -277,16 +299,14 @@ def _bytes(text: object) -> bytes:
         raise OurFault("send.answer") from error
 
 
-def _json(answer: httpx2.Response) -> object:
+def _json(answer: Answer) -> object:
     try:
-        if len(answer.content) > _LARGEST_ANSWER:
-            raise ValueError
-        return answer.json()
+        return json.loads(answer.content)
     except (ValueError, RecursionError) as error:
         raise OurFault("send.answer") from error
 
 
-def _object(answer: httpx2.Response) -> dict[str, Any]:
+def _object(answer: Answer) -> dict[str, Any]:
     value = _json(answer)
     if not isinstance(value, dict):
         raise OurFault("send.answer")
