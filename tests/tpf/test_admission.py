@@ -142,7 +142,7 @@ def test_a_key_released_between_upload_and_judgement_enrols_by_the_logins_proof(
     place = testvik.upload(testvik.seal(sequence=2))
     enrolment.release_key(enrolment.Login(cast.TESTVIK, "00", cast.YEAR))
     work()
-    assert testvik.get(place).json()["state"] == "done"
+    assert testvik.log_in().get(place).json()["state"] == "done"
     assert SenderKey.living(cast.TESTVIK, "00").public == testvik.key.public.openssh
 
 

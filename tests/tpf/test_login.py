@@ -362,3 +362,44 @@ def test_a_resumed_upload_carries_the_generation_of_the_login_that_resumed_it(te
     assert testvik.patch(place, 1000, content[1000:]).status_code == 204
     work("receive")
     assert Forsendelse.objects.get().receipts.get(kind="R1").signed.receipt.details["pin_generation"] == 2
+
+
+def _warnings():
+    from ipis.tpf.models import Outbox
+
+    return Outbox.objects.filter(purpose__startswith="foreign-key-")
+
+
+def test_a_right_pin_with_a_foreign_key_is_told_to_the_registered_address_once_a_day(testvik, work, clock):
+    """It is the sign of a stolen PIN; a wrong PIN tells nothing, so strangers cannot send mails through us."""
+    import datetime
+
+    testvik.log_in().upload(testvik.seal())
+    work()
+    other, third = cast.sender_key(), cast.sender_key()
+    testvik.try_login(key=other, pin="wrong")
+    assert not _warnings().exists()
+    for key in (other, other, third):
+        assert testvik.try_login(key=key).json()["code"] == "tpf.other_key"
+    assert _warnings().count() == 2
+    mail = _warnings().first()
+    assert mail.recipient == "postmottak@k0403.kommune.test"
+    assert other.public.fingerprint in mail.body
+    assert testvik.key.public.fingerprint not in mail.body
+    assert demo_pin(cast.TESTVIK) not in mail.body
+    LoginCount.objects.all().delete()
+    clock(cast.IN_WINDOW + datetime.timedelta(days=1))
+    testvik.try_login(key=other)
+    assert _warnings().count() == 3
+
+
+def test_a_foreign_signature_behind_a_pin_without_key_is_told_too(testvik, work):
+    testvik.log_in().upload(testvik.seal())
+    work()
+    other = cast.sender_key()
+    testvik.log_in(proof=False)
+    for sequence in (2, 3):
+        answer = testvik.announce(testvik.seal(key=other, sequence=sequence))
+        assert (answer.status_code, answer.json()["code"]) == (403, "tpf.other_key")
+    assert _warnings().count() == 1
+    assert Audit.objects.filter(event="sender_key_refused").count() == 2

@@ -19,7 +19,7 @@ from ipis.kernel import messages
 from ipis.kernel.errors import LoginRefused, ParcelRefused
 from ipis.kernel.secret import Secret
 from ipis.kernel.signature import PublicKey, verify
-from ipis.tpf import limits
+from ipis.tpf import limits, notices
 from ipis.tpf.models import Audit, Enrolment, SenderKey, Session, SpentNonce
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def login(attempt: Attempt, desk: Desk) -> str:
     fits &= hmac.compare_digest((enrolment.orgnr if enrolment else "").encode(), attempt.orgnr.encode())
     if enrolment is None or not fits or (attempt.sender_key and device is None):
         raise LoginRefused("tpf.login")
-    _refuse_other_key(enrolment, device)
+    _refuse_other_key(enrolment, device, desk)
     return _admit(enrolment, device, attempt, taken, desk)
 
 
@@ -82,6 +82,13 @@ def require_known_device(session: Session) -> None:
     living = SenderKey.living(enrolment.kommune, enrolment.bydel)
     if living is None or not session.device_key or living.public != session.device_key:
         raise LoginRefused("tpf.needs_key")
+
+
+def tell_foreign_key(enrolment: Enrolment, fingerprint: str, desk: Desk) -> None:
+    """Write down, and tell the registered address, that the right PIN came with a key that is not the enrolled one."""
+    with transaction.atomic():
+        Audit.append("sender_key_refused", enrolment.party, actor="web", fingerprint=fingerprint)
+        notices.foreign_key(enrolment, fingerprint, desk.clock.now())
 
 
 def sweep() -> None:
@@ -125,10 +132,10 @@ def _enrolment(attempt: Attempt, desk: Desk) -> Enrolment | None:
     return Enrolment.objects.filter(kommune=attempt.kommune, bydel=attempt.bydel, year=year).first()
 
 
-def _refuse_other_key(enrolment: Enrolment, device: _Device | None) -> None:
+def _refuse_other_key(enrolment: Enrolment, device: _Device | None, desk: Desk) -> None:
     living = SenderKey.living(enrolment.kommune, enrolment.bydel)
     if device is not None and living is not None and not device.known:
-        Audit.append("sender_key_refused", enrolment.party, actor="web", fingerprint=device.fingerprint)
+        tell_foreign_key(enrolment, device.fingerprint, desk)
         raise LoginRefused("tpf.other_key", fingerprint=device.fingerprint, enrolled=living.fingerprint)
 
 

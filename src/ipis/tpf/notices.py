@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.template.loader import render_to_string
 
+from ipis.kernel.calendar import OSLO
 from ipis.tpf.models import Outbox
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 def sender_key_enrolled(enrolment: Enrolment, key: SenderKey, at: datetime) -> None:
     """Tell that a machine has been enrolled, with its fingerprint, so that a stranger's is noticed."""
     _queue(f"sender-key-{key.pk}", "sender_key", enrolment, at, fingerprint=key.fingerprint)
+
+
+def foreign_key(enrolment: Enrolment, fingerprint: str, at: datetime) -> None:
+    """Tell that the right PIN came with a key that is not the enrolled one; once a key and day."""
+    day = at.astimezone(OSLO).date().isoformat()
+    _queue(f"foreign-key-{enrolment.pk}-{day}-{fingerprint}", "foreign_key", enrolment, at, fingerprint=fingerprint)
 
 
 def refused(enrolment: Enrolment, purpose: str, at: datetime) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from pydantic import Field
 
-from ipis.kernel.errors import IpisError, Misuse, Refused, TryLater
+from ipis.kernel.errors import IpisError, LoginRefused, Misuse, Refused, TryLater
 from ipis.kernel.receipt import SignedReceipt
 from ipis.kernel.secret import Secret
 from ipis.lib.web.middleware import request_language
 from ipis.tpf import admission, receipts, waiting
 from ipis.tpf.desk import desk
-from ipis.tpf.login import Attempt, login, require_known_device
+from ipis.tpf.login import Attempt, login, require_known_device, tell_foreign_key
 from ipis.tpf.models import Forsendelse, ReceiptRow
 from ipis.tpf.web.edge import Body, client_address, interface, read_body, seconds, session
 
@@ -84,7 +84,12 @@ def announce(request: HttpRequest) -> HttpResponse:
     own = session(request)
     body = read_body(request, AnnounceBody)
     offer = admission.read_offer(_decode(body.manifest), body.signature.encode())
-    stored = admission.judge(offer, admission.Sender.of_session(own), desk().season.current(), desk().clock.now())
+    try:
+        stored = admission.judge(offer, admission.Sender.of_session(own), desk().season.current(), desk().clock.now())
+    except LoginRefused as error:
+        if error.code == "tpf.other_key":
+            tell_foreign_key(own.enrolment, offer.signer.fingerprint, desk())
+        raise
     state = {"state": "wanted", "receipts": []} if stored is None else parcel_state(request, stored)
     return JsonResponse({"forsendelse": offer.manifest.facts.forsendelse} | state)
 
