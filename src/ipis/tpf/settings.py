@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
 
 from ipis.kernel.environment import Environment
-from ipis.lib.settings import RoomSettings
+from ipis.lib.settings import RoomSettings, is_safe_url
 
 _MIB = 1 << 20
 
@@ -63,8 +63,9 @@ class TpfSettings(RoomSettings):
 
     @model_validator(mode="after")
     def _no_clear_text_over_a_network(self) -> Self:
-        loopback = self.environment.synthetic and self.ssb_url.startswith(("http://127.0.0.1", "http://localhost"))
-        if not (loopback or self.ssb_url.startswith("https://")):
+        if not (self.environment.synthetic or is_safe_url(self.public_url, self.environment)):
+            raise ValueError("public_url: https only in production")
+        if not is_safe_url(self.ssb_url, self.environment):
             raise ValueError("ssb_url: give an https address (http only to loopback, in demo and test)")
         return self
 
