@@ -35,7 +35,7 @@ def pytest_configure(config):
         environment=Environment.TEST,
         data=data,
         listen="127.0.0.1:8000",
-        public_url="http://ssb.test",
+        public_url="http://localhost",
         pack=data / "packs",
         clock=data / "clock.json",
         smtp_port=1,
@@ -91,6 +91,7 @@ def room(db, tmp_path):
     for name in ("inntak", "objects", "staging", "utgaaende", "funn"):
         shutil.rmtree(settings.data / name, ignore_errors=True)
         (settings.data / name).mkdir(mode=0o700)
+    shutil.rmtree(settings.kept_packs, ignore_errors=True)
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ class Door:
     def __init__(self):
         from django.test import Client
 
-        self.client = Client(headers={"host": "ssb.test", "accept-language": "en"})
+        self.client = Client(headers={"host": "localhost", "accept-language": "en"})
 
     def put(self, forsendelse, name, data, digest=None):
         from ipis.kernel.canonical import sha256

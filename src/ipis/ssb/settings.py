@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from ipis.kernel.environment import Environment
-from ipis.lib.settings import RoomSettings
+from ipis.lib.settings import RoomSettings, is_safe_url
 
 
 class SsbSettings(RoomSettings):
@@ -40,8 +40,14 @@ class SsbSettings(RoomSettings):
                 raise ValueError("trusted_root: the root's public key is pinned in production; set it")
             if self.kill_at:
                 raise ValueError("kill_at: only for tests; remove the key")
-            if not self.public_url.startswith("https://"):
-                raise ValueError("public_url: https only in production")
+        return self
+
+    @model_validator(mode="after")
+    def _no_clear_text_over_a_network(self) -> Self:
+        for name in ("public_url", "tpf_url", "filsluse_url"):
+            url = getattr(self, name)
+            if (url or name == "public_url") and not is_safe_url(url, self.environment):
+                raise ValueError(f"{name}: give an https address (http only to loopback, in demo and test)")
         return self
 
     @property
@@ -52,6 +58,11 @@ class SsbSettings(RoomSettings):
         if self.pack.is_dir():
             return sorted(self.pack.glob("*.sesong"))
         return [self.pack] if self.pack.exists() else []
+
+    @property
+    def kept_packs(self) -> Path:
+        """Name the folder of the newest good season packs seen."""
+        return self.data / "sesong"
 
     @property
     def objects(self) -> Path:
