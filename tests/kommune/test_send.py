@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -11,9 +12,12 @@ from tests.kommune.tpf_room import Room, SsbDouble, send_words
 from tests.tpf import season as cast
 
 from ipis.__main__ import run
+from ipis.kernel import receipt
 from ipis.kernel.environment import Environment
+from ipis.kernel.errors import Refused
 from ipis.kernel.forsendelse import Limits
 from ipis.kernel.receipt import Kind, SignedReceipt
+from ipis.kernel.signature import SigningKey
 from ipis.kommune import receiver, send
 from ipis.kommune.keyring import Keyring, Sealed
 
@@ -287,6 +291,36 @@ def test_receipts_of_several_forsendelser_carry_their_ids(live, testvik, tmp_pat
     names = [path.name for path in (tmp_path / "r").glob("*.R1.json")]
     assert len(names) > 2
     assert all(len(name.split(".")[0]) == 32 for name in names)
+
+
+@pytest.mark.parametrize("code", ["tpf.no_such_pack", "send.no_pack"])
+def test_a_year_without_its_pack_is_skipped_and_named(live, testvik, tmp_path, monkeypatch, capsys, code):
+    """From the second season on the mirror has the current pack only; receipts of this season come all the same."""
+    real = receiver.Receiver.receipts
+    signed = SigningKey.generate("tpf-receipt", Environment.TEST)
+
+    def with_last_years(self, *words, **more):
+        found = real(self, *words, **more)
+        return [receipt.sign(replace(found[0].receipt, year=cast.YEAR - 1), signed), *found]
+
+    fetch = receiver.Receiver.season_pack
+
+    def current_only(self, register, year):
+        if year == cast.YEAR:
+            return fetch(self, register, year)
+        raise Refused(code, name=f"{register}-{year}.sesong")
+
+    assert testvik.send(testvik.seal()) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(receiver.Receiver, "receipts", with_last_years)
+    monkeypatch.setattr(receiver.Receiver, "season_pack", current_only)
+    assert testvik.receipts(tmp_path / "r") == 0
+    assert str(cast.YEAR - 1) in capsys.readouterr().err
+    years = {json.loads(path.read_bytes())["year"] for path in (tmp_path / "r").glob("*R?.json")}
+    assert years == {cast.YEAR}
+    monkeypatch.setattr(receiver.Receiver, "receipts", lambda *words, **more: with_last_years(*words, **more)[:1])
+    assert testvik.receipts(tmp_path / "none") == 2
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_receipt_signed_by_nobody_known_is_refused(live, testvik, monkeypatch, capsys):

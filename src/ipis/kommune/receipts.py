@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ipis.kernel.calendar import OSLO
-from ipis.kernel.errors import ParcelRefused, TryLater
+from ipis.kernel.errors import ParcelRefused, Refused, TryLater
 from ipis.kernel.receipt import ISSUER, Kind, Receipt, SignedReceipt, check_tree
 from ipis.kommune.keyring import Keyring
 from ipis.kommune.pin import read_pin
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ipis.kernel.seasonpack import SeasonPack
 
 _PAUSE: Final = 0.5
+_NO_PACK: Final = frozenset({"send.no_pack", "tpf.no_such_pack"})
 
 
 def register(app: typer.Typer) -> None:
@@ -51,20 +52,36 @@ def receipts(
     pin = read_pin(pin_file)
     with Receiver(url, user_language()) as tpf:
         tpf.log_in(Fields(kommune, bydel, orgnr), pin, ring.sender_key(sealed[-1].environment))
-        signed = _wait_for_all(tpf, wait)
-        seasons: dict[tuple[str, int], SeasonPack] = {}
-        for each in signed:
-            said = each.receipt
-            key = (said.register, said.year)
-            seasons[key] = seasons.get(key) or fetch_season(tpf, ring, *key)
-            prove(each, seasons[key], kommune, bydel)
-    if not signed:
-        raise TryLater("send.no_receipt_yet")
+        found = _wait_for_all(tpf, wait)
+        if not found:
+            raise TryLater("send.no_receipt_yet")
+        seasons = _seasons(tpf, ring, {(each.receipt.register, each.receipt.year) for each in found})
+    signed = [each for each in found if (each.receipt.register, each.receipt.year) in seasons]
+    for each in signed:
+        prove(each, seasons[each.receipt.register, each.receipt.year], kommune, bydel)
     by_parcel = _by_parcel(signed)
     for own in by_parcel.values():
         check_tree(own)
     _write(by_parcel, out)
     _show(signed)
+
+
+def _seasons(tpf: Receiver, ring: Keyring, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], SeasonPack]:
+    """Fetch each season's pack; one that is no longer there is named on stderr, unless there is no other."""
+    found, missing = {}, None
+    for register_name, year in sorted(wanted):
+        try:
+            found[register_name, year] = fetch_season(tpf, ring, register_name, year)
+        except Refused as error:
+            if error.code not in _NO_PACK:
+                raise
+            missing = error
+            Console(stderr=True, highlight=False, soft_wrap=True).print(
+                texts()["skipped"].format(register=register_name, year=year), style="yellow"
+            )
+    if missing is not None and not found:
+        raise missing
+    return found
 
 
 def prove(signed: SignedReceipt, season: SeasonPack, kommune: str, bydel: str) -> Receipt:
