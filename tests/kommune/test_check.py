@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from tests.kommune import testvik
 
 from ipis.__main__ import run
 from ipis.kernel.demo import demo_orgnr
+from ipis.kernel.environment import Environment
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
@@ -40,7 +42,8 @@ def written(desk, name="uttrekk.xml", **changes):
 
 
 def check(desk, extract, *more):
-    return run(["kommune", "check", str(extract), "--pack", str(desk.pack), *map(str, more)])
+    words = ["kommune", "check", str(extract), "--pack", str(desk.pack), "--keyring", str(desk.keyring)]
+    return run([*words, *map(str, more)])
 
 
 def said(capsys):
@@ -301,3 +304,26 @@ def test_a_rule_that_cannot_be_run_is_told(desk, season, monkeypatch, capsys):
     )
     assert check(desk, clean(desk)) == 0
     assert "Regel K034 kunne ikke kjøres" in capsys.readouterr().err
+
+
+def test_check_trusts_the_pack_that_seal_would(tmp_path, capsys):
+    """What check lets pass, seal does not refuse for its root or version: both ask the keyring."""
+    newer = testvik.desk(tmp_path / "a", Environment.TEST, version=2)
+    older = testvik.season_pack(
+        newer.folder / "older.sesong",
+        newer.root,
+        replace(SeasonPack.load(newer.pack).body, version=1),
+    )
+    stranger = testvik.desk(tmp_path / "b", Environment.TEST, version=3)
+    extract = clean(newer)
+    assert check(newer, extract) == 0
+    assert "trusted at first use" in capsys.readouterr().err
+    assert check(replace(newer, pack=older), extract) == 2
+    assert "[seasonpack.version_down]" in capsys.readouterr().err
+    assert check(replace(newer, pack=stranger.pack), extract) == 2
+    assert "[seasonpack.root_changed]" in capsys.readouterr().err
+
+
+def test_a_demo_may_be_laid_out_anew(tmp_path):
+    one, other = (testvik.desk(tmp_path / name) for name in "ab")
+    assert check(one, clean(one)) == check(replace(one, pack=other.pack), clean(one)) == 0

@@ -9,8 +9,8 @@ from pathlib import Path
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.demo import demo_domain, demo_orgnr, demo_pin
 from ipis.kernel.environment import Environment
-from ipis.kernel.seasonpack import NAMESPACE, Body, Key, KeyState, Organisation, attach, write_unsigned
 from ipis.kernel.sealed import Identity
+from ipis.kernel.seasonpack import NAMESPACE, Body, Key, KeyState, Organisation, attach, write_unsigned
 from ipis.kernel.signature import SigningKey
 
 KOMMUNE = "0403"

@@ -19,11 +19,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
 from ipis.kommune.precheck import Outcome
-from ipis.kommune.settings import KommuneSettings
+from ipis.kommune.season import load_season
 from ipis.kommune.told import Told, told
 from ipis.lib.storage import write_durably
 from ipis.validation.catalogue import Level
@@ -57,9 +56,10 @@ def check(
     language: Annotated[
         Language, typer.Option(envvar="IPIS_LANGUAGE", help="Language of messages and report.")
     ] = Language.NB,
+    keyring: Annotated[Path | None, typer.Option(help="The keyring that remembers the root and the version.")] = None,
 ) -> int:
     """Check an extract before it is sealed."""
-    season = SeasonPack.load(pack, KommuneSettings.load().trusted_root)
+    season, _ = load_season(pack, keyring)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True

@@ -223,7 +223,8 @@ def _draw(run: Demo, name: str, share: float, innsending: int) -> None:
 
 def _check(run: Demo, name: str, report: Path) -> Counter[Finding]:
     said = run.ipis(
-        "kommune", "check", _extract(run, name), "--pack", _pack(run), "--report", report, "--json", accept=(0, 1)
+        "kommune", "check", _extract(run, name), "--pack", _pack(run), "--report", report, "--json", *_keyring(run),
+        accept=(0, 1),
     )
     found = Counter(
         (f["rule"], f["record"], f["key"]["brukerNr"] or "", f["key"]["id"] or "", "".join(f["fields"][:1]))
