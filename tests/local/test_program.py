@@ -118,7 +118,7 @@ def test_an_unforeseen_error_is_told_by_kind_and_place_never_by_text(room, capsy
     said = capsys.readouterr().err
     assert "01815012352" not in said
     assert "ValueError" in said
-    assert "test_main.py" in said
+    assert "test_program.py" in said
 
 
 def test_a_room_whose_packages_are_missing_says_which_to_install(room, capsys):
