@@ -63,10 +63,10 @@ class TpfSettings(RoomSettings):
 
     @model_validator(mode="after")
     def _no_clear_text_over_a_network(self) -> Self:
-        if not (self.environment.synthetic or is_safe_url(self.public_url, self.environment)):
-            raise ValueError("public_url: https only in production")
         if not is_safe_url(self.ssb_url, self.environment):
             raise ValueError("ssb_url: give an https address (http only to loopback, in demo and test)")
+        if not (self.environment.synthetic or is_safe_url(self.public_url, self.environment)):
+            raise ValueError("public_url: https only in production")
         return self
 
     @property
