@@ -493,6 +493,46 @@ class TestProofs:
         assert code_of(door.post(huge), 422) == "intake.member_size"
 
 
+class TestReplacedKeys:
+    """A key that is accepted until an instant is not accepted after it."""
+
+    @pytest.fixture
+    def replaced(self, monkeypatch, room):
+        """Say in the season pack until when a role's key is taken."""
+        from ipis.kernel.seasonpack import KeyState
+        from ipis.ssb.intake import receive
+        from ipis.ssb.packs import pack_of
+
+        def replaced_at(role, until):
+            pack = pack_of(room, "iplos", 2017)
+            keys = [
+                replace(key, state=KeyState.ACCEPT_UNTIL, accept_until=until) if key.role == role else key
+                for key in pack.body.keys
+            ]
+            changed = replace(pack, body=replace(pack.body, keys=tuple(keys)))
+            monkeypatch.setattr(receive, "pack_of", lambda *_: changed)
+
+        return replaced_at
+
+    def test_forward_is_judged_by_now(self, door, make, replaced, at):
+        made = make()
+        door.put_all(made)
+        replaced("tpf-forward", datetime(2018, 1, 3, 10, tzinfo=UTC))
+        at(datetime(2018, 1, 3, 11, tzinfo=UTC))
+        assert code_of(door.post(made), 422) == "signature.other_key"
+        at(datetime(2018, 1, 3, 9, 30, tzinfo=UTC))
+        assert door.post(made).status_code == 202
+
+    def test_receipts_are_judged_by_their_own_instant(self, door, make, replaced):
+        """R1 was signed at nine: a key good until half past nine signed it rightly."""
+        made = make()
+        door.put_all(made)
+        replaced("tpf-receipt", datetime(2018, 1, 3, 8, 30, tzinfo=UTC))
+        assert code_of(door.post(made), 422) == "signature.other_key"
+        replaced("tpf-receipt", datetime(2018, 1, 3, 9, 30, tzinfo=UTC))
+        assert door.post(made).status_code == 202
+
+
 def test_problem_is_told_in_the_language_asked_for(door, make):
     made = make()
     answer = door.client.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -97,15 +97,31 @@ def test_tpf_away_is_asked_again(load, post, fake, url):
     assert fake.kinds() == ["R3"]
 
 
-def test_receipt_that_tpf_refuses_waits_for_staff(load, post, fake):
-    """Sending it again would be refused again; it shows on the staff page."""
+def test_receipt_that_tpf_refuses_for_a_while_gets_there(load, post, fake):
+    """TPF may have an older season pack, which does not know our new key yet."""
     load()
     fake.status = 422
     post()
     post()
     job = Job.objects.get(kind=POST)
+    assert (job.state, job.problem) == (JobState.QUEUED, "ssb.receipt_not_taken")
+    assert AuditEvent.objects.filter(event="kvittering.refused").count() == 1
+    fake.status = 201
+    post()
+    assert Kvittering.objects.get(kind="R3").posted_at is not None
+
+
+def test_receipt_that_tpf_refuses_for_a_day_waits_for_staff(load, post, fake, monkeypatch):
+    """It shows on the staff page, and is not sent for ever."""
+    load()
+    fake.status = 422
+    post()
+    monkeypatch.setattr("ipis.ssb.intake.post._REFUSED_FOR", timedelta(0))
+    post()
+    post()
+    job = Job.objects.get(kind=POST)
     assert (job.state, job.problem) == (JobState.FAILED, "ssb.receipt_not_taken")
-    assert len(fake.taken) == 1
+    assert len(fake.taken) == 2
     assert AuditEvent.objects.filter(event="kvittering.not-taken").exists()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ipis.ssb.settings import SsbSettings
 
 _TIMEOUT_SECONDS = 20.0
+_REFUSED = "kvittering.refused"
+_REFUSED_FOR = timedelta(days=1)
+"""Real time: how long a receipt that TPF refuses is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Poster:
             if status >= httpx2.codes.INTERNAL_SERVER_ERROR or status == httpx2.codes.TOO_MANY_REQUESTS:
                 raise TryLater("ssb.tpf_away")
             if status >= httpx2.codes.BAD_REQUEST:
-                _note_refused(job, row)
+                _refused(job, row)
                 return
         with transaction.atomic():
             Kvittering.objects.filter(pk=row.pk, posted_at=None).update(posted_at=datetime.now(UTC))
@@ -65,8 +68,15 @@ def _wait_for_cause(row: Kvittering) -> None:
         raise TryLater("ssb.cause_unposted")
 
 
-def _note_refused(job: Job, row: Kvittering) -> None:
-    """Leave a receipt that TPF will not have to staff: sending it again would be refused again."""
+def _refused(job: Job, row: Kvittering) -> None:
+    """Try a refused receipt for a day more, since TPF may have an older season pack; then leave it to staff."""
     with transaction.atomic():
-        AuditEvent.append("kvittering.not-taken", row.forsendelse, actor="intake", kind=row.kind)
-        job.fail("ssb.receipt_not_taken")
+        first = AuditEvent.objects.filter(event=_REFUSED, subject=row.forsendelse, details__contains=row.sha256).first()
+        if first is None:
+            AuditEvent.append(_REFUSED, row.forsendelse, actor="intake", kind=row.kind, sha256=row.sha256)
+        given_up = first is not None and datetime.now(UTC) - datetime.fromisoformat(first.at) > _REFUSED_FOR
+        if given_up:
+            AuditEvent.append("kvittering.not-taken", row.forsendelse, actor="intake", kind=row.kind)
+            job.fail("ssb.receipt_not_taken")
+    if not given_up:
+        raise TryLater("ssb.receipt_not_taken")

@@ -60,14 +60,14 @@ def take(settings: SsbSettings, forsendelse: str, raw: bytes, armored: bytes) ->
     messages.verify_environment(forward.environment, settings.environment)
     if forward.forsendelse != forsendelse:
         raise ParcelRefused("intake.address")
-    pack = pack_of(settings, forward.register, forward.year)
-    signature.verify(raw, armored, messages.FORWARD, pack.signing_keys("tpf-forward"))
+    pack, now = pack_of(settings, forward.register, forward.year), settings.business_clock().now()
+    signature.verify(raw, armored, messages.FORWARD, pack.signing_keys("tpf-forward", now))
     if standing := Forsendelse.objects.filter(forsendelse=forsendelse).first():
         return _again(standing, forward)
     # No member may be replaced between its proof and the row.
     with Staging.of(settings).locked(forsendelse):
         proved = _prove(settings, pack, forward, sha256_of(raw))
-        return _store(proved, pack, settings.business_clock().now())
+        return _store(proved, pack, now)
 
 
 class RowClaims:
@@ -144,7 +144,8 @@ def _prove_receipts(
 ) -> tuple[SignedReceipt, SignedReceipt]:
     """Prove R1 and R2: TPF's, of this forsendelse, one caused by the other, and no other phase than TPF forwards."""
     first, second = (SignedReceipt(small[f"{kind}.json"], small[f"{kind}.json.sig"]) for kind in ("R1", "R2"))
-    keys = pack.signing_keys("tpf-receipt")
+    # A receipt signed before its key was replaced stays good; the instant is proved to be R1's below.
+    keys = pack.signing_keys("tpf-receipt", forward.received_at)
     for signed, kind in ((first, Kind.R1), (second, Kind.R2)):
         receipt = signed.verify(keys, settings.environment)
         facts = all(getattr(receipt, fact) == getattr(forward, fact) for fact in _FACTS if fact != "orgnr")
