@@ -9,7 +9,7 @@ from ipis.ssb.public import views as public
 
 handler404 = "ipis.lib.web.middleware.not_found"
 
-_LOGIN = LoginView.as_view(template_name="ssb/console/login.html", extra_context=console.IN_BOKMAAL)
+_LOGIN = LoginView.as_view(template_name="ssb/console/login.html", extra_context=console.ONE_LANGUAGE)
 
 urlpatterns = [
     path("", public.front, name="front"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 _SHOWN = 500
-IN_BOKMAAL = {"language": "nb", "languages": None}
+ONE_LANGUAGE = {"language": "nb", "languages": None}
 """The staff pages speak bokmål only, and say so."""
 
 
@@ -36,7 +36,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "waiting_mails": OutboxMail.objects.filter(sent_at=None).count(),
         "audit_head": AuditEvent.head(),
         "shown": _SHOWN,
-        **IN_BOKMAAL,
+        **ONE_LANGUAGE,
     }
     return render(request, "ssb/console/overview.html", context)
 
