@@ -129,6 +129,7 @@ def _work(worker: Worker[Job], *, once: bool) -> None:
 def _sweep(settings: SsbSettings) -> None:
     """Delete what no row has claimed (members without a hand-over, files without a row), and what has had its time."""
     from ipis.ssb.intake.models import Forsendelse
+    from ipis.ssb.intake.retire import destroy_contacts
     from ipis.ssb.intake.staging import Staging
     from ipis.ssb.packs import packs
     from ipis.ssb.register.models import Delivery
@@ -138,8 +139,10 @@ def _sweep(settings: SsbSettings) -> None:
     store = ObjectStore(settings.objects)
     Staging.of(settings).sweep(set(Forsendelse.objects.values_list("forsendelse", flat=True)))
     store.sweep({delivery.folder for delivery in Delivery.objects.all()})
+    now = settings.business_clock().now()
     for pack, _ in packs(settings):
-        destroy_lokal(pack.collection, store, settings.business_clock().now())
+        destroy_lokal(pack.collection, store, now)
+        destroy_contacts(pack.collection, settings, now)
 
 
 def _now_and_then(do: Callable[[], object]) -> Callable[[], None]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CLEAR: Final = "clear"
 """The kind of job that deletes what must not outlive R3; its subject is the forsendelse's id."""
 KEPT: Final = ("manifest.json", "manifest.json.sig", "contact.age", "R1.json", "R1.json.sig", "R2.json", "R2.json.sig")
-"""Members that stay after R3; the contact sealed, until the next season."""
+"""Members that stay after R3; the contact sealed, until the next season (`intake.retire`)."""
 _ACTOR = "intake"
 _TRIES = 5
 
