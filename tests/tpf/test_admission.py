@@ -9,10 +9,11 @@ from tests.tpf import season as cast
 from ipis.kernel.canonical import dumps
 from ipis.kernel.container import Archive, Source, write
 from ipis.kernel.environment import Environment
+from ipis.kernel.errors import TryLater
 from ipis.kernel.forsendelse import Limits, read_container
 from ipis.kernel.manifest import MANIFEST, NAMESPACE, SIGNATURE, Manifest
 from ipis.tpf import enrolment
-from ipis.tpf.models import Audit, Forsendelse, Outbox, SenderKey, Upload
+from ipis.tpf.models import Audit, Forsendelse, Outbox, SeenPack, SenderKey, Upload
 from ipis.tpf.transitions import ParcelState
 
 
@@ -304,7 +305,7 @@ def test_without_a_season_pack_nothing_is_refused_and_all_waits(testvik, work, s
 
 
 def test_an_older_season_pack_is_never_taken_back(testvik, season, room):
-    from ipis.kernel.errors import PackRefused
+    """Its keys may have been revoked since: the last good one stays in force, and a restart does not forget it."""
     from ipis.tpf.season import Season
 
     own = Season(room)
@@ -312,9 +313,26 @@ def test_an_older_season_pack_is_never_taken_back(testvik, season, room):
     assert own.current().version == 3
     assert own.current() is own.current()
     season.publish(version=2)
-    with pytest.raises(PackRefused) as error:
-        own.current()
-    assert error.value.code == "seasonpack.version_down"
+    assert own.current().version == 3
+    with pytest.raises(TryLater) as error:
+        Season(room).current()
+    assert error.value.code == "tpf.no_season"
+    season.publish(version=4)
+    assert own.current().version == Season(room).current().version == 4
+    assert SeenPack.objects.get().version == 4
+
+
+def test_a_pack_that_is_being_copied_stops_nobody(testvik, season, room):
+    """Half a pack is refused and the last good one stays in force; the half is never mirrored."""
+    whole = season.path.read_bytes()
+    testvik.log_in()
+    season.path.write_bytes(whole[: len(whole) // 2])
+    try:
+        assert testvik.try_login().status_code == 200
+        assert testvik.http.get(f"/sesong/{season.path.name}").status_code == 503
+    finally:
+        season.path.write_bytes(whole)
+    assert b"".join(testvik.http.get(f"/sesong/{season.path.name}").streaming_content) == whole
 
 
 @pytest.mark.parametrize(

@@ -136,10 +136,10 @@ def all_receipts(request: HttpRequest) -> HttpResponse:
 @interface("GET")
 def season_pack(_request: HttpRequest, name: str) -> HttpResponseBase:
     """Mirror the season pack that SSB publishes, byte for byte."""
-    pack, path = desk().season.current(), desk().settings.pack
-    if path is None or name != f"{pack.register}-{pack.year}.sesong":
+    pack = desk().season.current()
+    if name != f"{pack.register}-{pack.year}.sesong":
         raise Refused("tpf.no_such_pack", name=name[:40])
-    return FileResponse(path.open("rb"), content_type="application/zip")
+    return FileResponse(desk().season.file().open("rb"), content_type="application/zip")
 
 
 def parcel_state(request: HttpRequest, found: Forsendelse) -> dict[str, object]:
