@@ -7,8 +7,9 @@ from tests.architecture.source import ROOT
 
 PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "GLOSSARY.md", "docs/threat-model.md"]
 PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*/*.md"))
+MESSAGES = (ROOT / "src/ipis/definitions/messages").glob("*.toml")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-NAMED = re.compile(r"`((?:src|tests|docs|tools|requirements)/[\w./-]+)`")
+NAMED = re.compile(r"`((?:src|tests|docs|tools|requirements)/[\w./-]+)(?:::(\w+))?`")
 VERB = re.compile(r"`make ([a-z-]+)")
 
 
@@ -16,10 +17,21 @@ def dead_links(text, folder):
     for link in LINK.findall(text):
         if not (folder / link).exists():
             yield link
-    for named in NAMED.findall(text):
+    for named, test in NAMED.findall(text):
         # A module may be named without its ending.
         if not (ROOT / named).exists() and not (ROOT / f"{named}.py").exists():
             yield named
+        elif test and not re.search(rf"^\s*def {test}\(", (ROOT / named).read_text(encoding="utf-8"), re.MULTILINE):
+            yield f"{named}::{test}"
+
+
+def unproved(text):
+    """Give the security properties that no single test is named for."""
+    table = text.partition("\n## Security properties")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\|.*\|$", table, re.MULTILINE)[2:]:
+        named = [test for _, test in NAMED.findall(row.split(" | ")[2])]
+        if not named or not all(named):
+            yield row.split(" | ")[0].strip("| ")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -38,6 +50,23 @@ def test_every_verb_exists(page):
 def test_dead_links_and_paths_are_found(tmp_path):
     text = "[here](gone.md) [out](https://example.org) `tests/nowhere` `src/ipis/kernel`"
     assert list(dead_links(text, tmp_path)) == ["gone.md", "tests/nowhere"]
+    own = "tests/architecture/test_docs.py"
+    assert list(dead_links(f"`{own}::test_gone` `{own}::dead_links`", tmp_path)) == [f"{own}::test_gone"]
+
+
+def test_every_security_property_names_its_tests():
+    assert list(unproved((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))) == []
+
+
+def test_a_property_without_a_test_is_found():
+    rows = ["| a | b | c |", "|---|---|---|", "| x | y | `tests/kernel` |", "| z | y | `tests/a.py::test_b` |"]
+    assert list(unproved("\n## Security properties\n" + "\n".join(rows))) == ["x"]
+
+
+@pytest.mark.parametrize("source", ["pyproject.toml", *sorted(p.relative_to(ROOT).as_posix() for p in MESSAGES)])
+def test_pages_named_in_settings_and_error_texts_exist(source):
+    named = re.findall(r"docs/[\w/.-]+\.md", (ROOT / source).read_text(encoding="utf-8"))
+    assert [page for page in named if not (ROOT / page).exists()] == []
 
 
 def test_every_kind_of_test_is_described():
