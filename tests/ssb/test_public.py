@@ -101,6 +101,25 @@ class TestStaffPage:
         assert "passer ikke sammen" in answer.content.decode()
         assert "ds-button" in visitor.get("/saksbehandler/innlogging").content.decode()
 
+    @pytest.mark.parametrize("name", ["per", "nobody"])
+    def test_guessing_is_stopped_before_the_password_is_looked_at(self, visitor, django_user_model, name):
+        """Ten wrong ones; then the right one waits too, whether or not the name exists, until real time has passed."""
+        from ipis.ssb.console.login import ALLOWED, LOCKOUT
+        from ipis.ssb.register.models import AuditEvent, StaffAttempts
+
+        django_user_model.objects.create_user("per", password="riktig hest batteri")
+        right = {"username": name, "password": "riktig hest batteri"}
+        for _ in range(ALLOWED):
+            assert (
+                "passer ikke" in visitor.post("/saksbehandler/innlogging", right | {"password": "x"}).content.decode()
+            )
+        assert "For mange" in visitor.post("/saksbehandler/innlogging", right).content.decode()
+        assert AuditEvent.objects.filter(event="staff.locked").count() == 1
+        row = StaffAttempts.objects.get()
+        StaffAttempts.objects.update(last_at=row.last_at - LOCKOUT)
+        assert visitor.post("/saksbehandler/innlogging", right).status_code == (302 if name == "per" else 200)
+        assert StaffAttempts.objects.exists() is (name != "per")
+
     def test_empty_register_says_so(self, staff):
         assert "Ingen forsendelser" in staff.get("/saksbehandler/").content.decode()
 

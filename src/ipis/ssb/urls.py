@@ -4,12 +4,15 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
 from ipis.ssb.console import views as console
+from ipis.ssb.console.login import StaffLogin
 from ipis.ssb.intake.web import api
 from ipis.ssb.public import views as public
 
 handler404 = "ipis.lib.web.middleware.not_found"
 
-_LOGIN = LoginView.as_view(template_name="ssb/console/login.html", extra_context=console.ONE_LANGUAGE)
+_LOGIN = LoginView.as_view(
+    template_name="ssb/console/login.html", authentication_form=StaffLogin, extra_context=console.ONE_LANGUAGE
+)
 
 urlpatterns = [
     path("", public.front, name="front"),

@@ -156,3 +156,14 @@ class Kvittering(models.Model):
 
     class Meta:
         ordering = ["id"]
+
+
+class StaffAttempts(models.Model):
+    """Wrong passwords in a row at the staff login, by a bucket of user names; also for names that nobody has."""
+
+    bucket = models.CharField(max_length=2, unique=True)
+    failures = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField()
+    """Real time."""
+
+    objects: ClassVar[models.Manager[Self]]
