@@ -190,7 +190,7 @@ def test_what_is_counted_names_nobody(testvik):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{", b'{"kommune": 403}', b'{"kommune": "0403"}', b"[" * 100_000, b'{"x": 1}', b"\xff"],
+    [b"", b"[]", b"{", b'{"kommune": 403}', b'{"kommune": "0403"}', b"[" * 8_000, b'{"x": 1}', b"\xff"],
 )
 def test_a_body_that_does_not_fit_is_refused_without_repeating_it(testvik, body):
     answer = testvik.http.post("/api/v1/innlogging", body, content_type="application/json")
@@ -403,3 +403,23 @@ def test_a_foreign_signature_behind_a_pin_without_key_is_told_too(testvik, work)
         assert (answer.status_code, answer.json()["code"]) == (403, "tpf.other_key")
     assert _warnings().count() == 1
     assert Audit.objects.filter(event="sender_key_refused").count() == 2
+
+
+@pytest.mark.parametrize("place", ["/api/v1/innlogging", "/", "/logg-ut"])
+def test_nobody_has_a_long_body_read_before_a_login(testvik, place, monkeypatch):
+    """Neither kept in memory nor staged on disk: the length alone is looked at."""
+    from django.core.handlers.wsgi import WSGIRequest
+
+    def read(*_):
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr(WSGIRequest, "read", read)
+    monkeypatch.setattr(WSGIRequest, "_load_post_and_files", read)
+    kind = "application/json" if "api" in place else "multipart/form-data; boundary=x"
+    answer = testvik.http.generic("POST", place, b"x" * 9000, content_type=kind)
+    assert (answer.status_code, b"tpf.body_large" in answer.content) == (413, True)
+
+
+def test_ssbs_receipts_are_read_to_their_own_bound(testvik):
+    answer = testvik.http.post("/api/v1/kvitteringer", b"x" * (300 << 10), content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (413, "tpf.body_large")

@@ -290,3 +290,25 @@ def test_no_state_changes_outside_the_table(upload):
 def test_every_state_of_the_tables_has_its_ways():
     assert set(UPLOAD_TRANSITIONS) == set(UploadState)
     assert set(PARCEL_TRANSITIONS) == set(ParcelState)
+
+
+def test_a_municipality_stages_no_more_than_its_share(testvik, nabo, path, monkeypatch):
+    """What is announced counts, since the room may be filled with it; another municipality is not touched."""
+    size = path.stat().st_size
+    narrow = desk().settings.model_copy(update={"max_staged_bytes": size + 10})
+    monkeypatch.setattr("ipis.tpf.web.tus.desk", lambda: dataclasses.replace(desk(), settings=narrow))
+    assert testvik.begin(path).status_code == 201
+    other = {"Upload-Metadata": ""}
+    answer = testvik.begin(path, **other, **{"Upload-Length": "11"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["retry"]) == (503, "tpf.upload_full", True)
+    assert testvik.begin(path, **other, **{"Upload-Length": "10"}).status_code == 201
+    assert testvik.begin(path).status_code == 201
+    assert nabo.log_in().begin(path).status_code == 201
+
+
+def test_the_form_pages_file_counts_too(testvik, path, monkeypatch):
+    narrow = dataclasses.replace(desk(), settings=desk().settings.model_copy(update={"max_staged_bytes": 10}))
+    with pytest.raises(TryLater) as error:
+        receive.take_whole(Session.objects.get(), path, path.stat().st_size, narrow)
+    assert error.value.code == "tpf.upload_full"
+    assert Upload.objects.count() == 0

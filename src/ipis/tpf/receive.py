@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from django.db import transaction
+from django.db.models import Sum
 from django.http import UnreadablePostError
 
 from ipis.kernel.errors import Refused, TryLater
@@ -59,7 +60,7 @@ def staged(settings: TpfSettings, upload: Upload) -> Path:
 def begin(session: Session, length: int, sha256: str, desk: Desk) -> Upload:
     """Open an upload; the same file of the same municipality finds the one it has open already.
 
-    Raises Refused (tpf.upload_large), TryLater (tpf.upload_many).
+    Raises Refused (tpf.upload_large), TryLater (tpf.upload_many, tpf.upload_full).
     """
     if not 0 < length <= desk.settings.max_upload_bytes:
         raise Refused("tpf.upload_large", bytes=length, most=desk.settings.max_upload_bytes)
@@ -72,6 +73,7 @@ def begin(session: Session, length: int, sha256: str, desk: Desk) -> Upload:
             return standing
         if open_ones.count() >= desk.settings.max_open_uploads:
             raise TryLater("tpf.upload_many", most=desk.settings.max_open_uploads)
+        _require_share(session, length, desk)
         open_ones.filter(sha256=sha256).exclude(sha256="").update(sha256="")
         upload = _new(session, length, sha256, desk)
         # The name is there, and flushed, before its row: a HEAD never finds a row without a file.
@@ -111,6 +113,7 @@ def append(upload: Upload, chunk: Chunk, session: Session, desk: Desk) -> Upload
 def take_whole(session: Session, path: Path, length: int, desk: Desk) -> Upload:
     """Take over a file that the form page has already staged beside, durably."""
     with transaction.atomic():
+        _require_share(session, length, desk)
         upload = _new(session, length, "", desk)
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -136,6 +139,16 @@ def expire_abandoned(settings: TpfSettings) -> None:
     for path in settings.uploads.iterdir():
         if path.name not in known and path.stat().st_mtime < old:
             remove_durably(path)
+
+
+def _require_share(session: Session, length: int, desk: Desk) -> None:
+    """Keep what one municipality may fill before the worker has judged it; raises TryLater (tpf.upload_full)."""
+    staged_ones = Upload.objects.filter(
+        enrolment=session.enrolment, state__in=[UploadState.RECEIVING, UploadState.STORED]
+    )
+    filled = staged_ones.aggregate(bytes=Sum("length"))["bytes"] or 0
+    if filled + length > desk.settings.max_staged_bytes:
+        raise TryLater("tpf.upload_full", most=desk.settings.max_staged_bytes)
 
 
 def _new(session: Session, length: int, sha256: str, desk: Desk) -> Upload:

@@ -28,6 +28,8 @@ class TpfSettings(RoomSettings):
     max_upload_bytes: int = Field(default=4096 * _MIB, gt=0)
     max_open_uploads: int = Field(default=64, gt=0)
     """Unfinished uploads that one municipality may have at a time."""
+    max_staged_bytes: int = Field(default=16 * 1024 * _MIB, gt=0)
+    """What the files of one municipality may fill until they are unpacked: all that is announced counts."""
     upload_days: int = Field(default=7, gt=0)
     """An unfinished upload is deleted so many days after its last byte (real time)."""
     session_minutes: int = Field(default=60, gt=0)

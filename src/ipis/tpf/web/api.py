@@ -17,10 +17,13 @@ from ipis.tpf import admission, receipts, waiting
 from ipis.tpf.desk import desk
 from ipis.tpf.login import Attempt, login, require_known_device, tell_foreign_key
 from ipis.tpf.models import Forsendelse, ReceiptRow
-from ipis.tpf.web.edge import Body, client_address, interface, read_body, seconds, session
+from ipis.tpf.web.edge import LARGEST_LOGIN, Body, client_address, interface, read_body, seconds, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_LARGEST_RECEIPT = 256 << 10
 
 
 class LoginBody(Body):
@@ -64,7 +67,7 @@ def challenge(_request: HttpRequest) -> HttpResponse:
 @interface("POST")
 def log_in(request: HttpRequest) -> HttpResponse:
     """Let a municipality in."""
-    body = read_body(request, LoginBody)
+    body = read_body(request, LoginBody, LARGEST_LOGIN)
     attempt = Attempt(
         kommune=body.kommune,
         bydel=body.bydel,
@@ -118,7 +121,7 @@ def parcel_receipts(request: HttpRequest, identifier: str) -> HttpResponse:
 def all_receipts(request: HttpRequest) -> HttpResponse:
     """GET: every receipt of the municipality so far. POST: take in a receipt of SSB's."""
     if request.method == "POST":
-        body = read_body(request, ReceiptBody)
+        body = read_body(request, ReceiptBody, _LARGEST_RECEIPT)
         signed = SignedReceipt(_decode(body.receipt), body.signature.encode())
         taken = receipts.take_in(signed, desk().season.current())
         return JsonResponse({"state": "stored"}, status=201 if taken else 200)

@@ -29,6 +29,7 @@ STATUS = {
     "tpf.checksum": 460,
     "tpf.upload_busy": 423,
     "tpf.upload_closed": 410,
+    "tpf.body_large": 413,
     "tpf.upload_large": 413,
     "tpf.upload_overrun": 413,
     "tpf.no_room": 507,
@@ -39,6 +40,7 @@ STATUS = {
 """HTTP status of the codes that have one of their own; the others follow from the kind of error."""
 
 _LARGEST_BODY = 8 << 20
+LARGEST_LOGIN = 8 << 10
 BodyT = TypeVar("BodyT", bound="Body")
 
 
@@ -99,12 +101,17 @@ def client_address(request: HttpRequest, settings: TpfSettings) -> str:
     return _counted(peer) if known else ""
 
 
-def read_body(request: HttpRequest, kind: type[BodyT]) -> BodyT:
-    """Read a JSON body into its type; raises Misuse (tpf.body) that names the fields and never their values."""
-    raw = request.read(_LARGEST_BODY + 1)
+def require_short(request: HttpRequest, most: int) -> None:
+    """Look at the length of a body before a byte of it is read; raises Misuse (tpf.body_large)."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) > most:
+        raise Misuse("tpf.body_large", most=most)
+
+
+def read_body(request: HttpRequest, kind: type[BodyT], most: int = _LARGEST_BODY) -> BodyT:
+    """Read a JSON body into its type; raises Misuse (tpf.body_large, tpf.body) that names fields and never values."""
+    require_short(request, most)
+    raw = request.read(most)
     try:
-        if len(raw) > _LARGEST_BODY:
-            raise ValueError
         return kind.model_validate(json.loads(raw))
     except ValidationError as error:
         fields = ", ".join(sorted({str(each["loc"][0])[:30] for each in error.errors() if each["loc"]}))

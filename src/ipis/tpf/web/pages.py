@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from contextlib import suppress
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,11 @@ from ipis.tpf import admission, receive, waiting
 from ipis.tpf.desk import desk
 from ipis.tpf.login import Attempt, login, session_of
 from ipis.tpf.models import SenderKey, Session
-from ipis.tpf.web.edge import STATUS, client_address, refusal
+from ipis.tpf.web.edge import LARGEST_LOGIN, STATUS, client_address, refusal, require_short
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ipis.tpf.models import Upload
 
 _COOKIE = "tpf_innlogging"
@@ -37,7 +39,22 @@ _FIELDS = ("kommune", "bydel", "orgnr", "pin")
 _LONGEST = 128
 
 
+def _short(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Look at a form's length before its protection reads it: strangers may post, and files would be staged."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        try:
+            require_short(request, LARGEST_LOGIN)
+        except Misuse as error:
+            return refusal(request, error)
+        return view(request)
+
+    return answer
+
+
 @require_http_methods(["GET", "POST"])
+@_short
 @csrf_protect
 def front(request: HttpRequest) -> HttpResponse:
     """Show the four fields, and take them."""
@@ -116,6 +133,7 @@ def receipt(request: HttpRequest, public_id: str) -> HttpResponse:
 
 
 @require_http_methods(["POST"])
+@_short
 @csrf_protect
 def leave(request: HttpRequest) -> HttpResponse:
     """End the session."""
