@@ -223,7 +223,15 @@ def _draw(run: Demo, name: str, share: float, innsending: int) -> None:
 
 def _check(run: Demo, name: str, report: Path) -> Counter[Finding]:
     said = run.ipis(
-        "kommune", "check", _extract(run, name), "--pack", _pack(run), "--report", report, "--json", *_keyring(run),
+        "kommune",
+        "check",
+        _extract(run, name),
+        "--pack",
+        _pack(run),
+        "--report",
+        report,
+        "--json",
+        *_keyring(run),
         accept=(0, 1),
     )
     found = Counter(
