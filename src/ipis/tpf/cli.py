@@ -97,6 +97,21 @@ def enrol(
 
 
 @app.command()
+def held(
+    settings: Settings,
+    again: Annotated[bool, typer.Option("--again", help="First queue again the steps that have failed.")] = False,
+) -> None:
+    """List what waits for staff or keeps failing: id, municipality, since when, code."""
+    _configure(settings)
+    from ipis.tpf.held import try_again, waiting
+
+    if again:
+        try_again()
+    for each in waiting():
+        typer.echo(f"{each.identifier}\t{each.party}\t{each.since.isoformat(timespec='seconds')}\t{each.code}")
+
+
+@app.command()
 def audit(settings: Settings) -> None:
     """Walk the audit chain and say whether it is whole."""
     _configure(settings)

@@ -291,6 +291,12 @@ class Job(jobs.Job):
 
         abstract = False
 
+    @classmethod
+    def again(cls, kind: str, subject: str) -> None:
+        """Queue, within the caller's transaction, work that may have been done or have failed before."""
+        super().again(kind, subject)
+        cls.objects.filter(kind=kind, subject=subject).update(faults=0)
+
 
 class Audit(audit.AuditEvent):
     """TPF's audit chain, whose head stands in its receipts."""

@@ -6,8 +6,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
+from django.db.models import F
+
 from ipis.kernel.errors import TryLater
-from ipis.lib.jobs import Worker
+from ipis.lib.jobs import LostClaimError, Worker
+from ipis.lib.log import get_logger
 from ipis.lib.mail import MailServer
 from ipis.tpf import login, quota, receive
 from ipis.tpf.accept import receive_step, sweep_folders
@@ -29,6 +33,9 @@ STEPS: Final[dict[Step, Callable[[Job, Bench], None]]] = {
     Step.CLEAR: clear_step,
 }
 """What is done with an upload and then with its forsendelse, in this order."""
+
+MOST_FAULTS: Final = 20
+"""Over half an hour of tries, longer than a full disk or a locked database should last unseen."""
 
 _HOUSEKEEPING_SECONDS: Final = 60.0
 
@@ -75,4 +82,16 @@ class Housekeeping:
 
 
 def _run(step: Callable[[Job, Bench], None], bench: Bench, job: Job) -> None:
-    step(job, bench)
+    """Do a step; one that nobody foresaw failing is tried so often and then waits for staff."""
+    try:
+        step(job, bench)
+    except (TryLater, LostClaimError):
+        raise
+    except Exception as error:
+        Job.objects.filter(pk=job.pk).update(faults=F("faults") + 1)
+        if job.faults + 1 >= MOST_FAULTS:
+            with transaction.atomic():
+                job.fail(f"worker.{type(error).__name__}"[:80])
+            get_logger().error("job waits for staff", job=job.kind, subject=job.subject, error=type(error).__name__)
+            return
+        raise
