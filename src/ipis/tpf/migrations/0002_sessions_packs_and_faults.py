@@ -37,4 +37,9 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('register', 'year'), name='tpf_one_season')],
             },
         ),
+        migrations.AlterField(
+            model_name='forsendelse',
+            name='state',
+            field=models.CharField(choices=[('arriving', 'some of its files are here'), ('received', 'all is here and durable: R1'), ('held', 'too many distinct persons for the municipality, or too late to count them: waits for staff'), ('pseudonymised', 'the mapping is sealed to SSB: R2'), ('erased', 'the sealed identities are deleted: R5'), ('forwarded', 'SSB has it, durable'), ('done', 'the sealed data parts are deleted'), ('refused', 'refused before R1; nothing of it is kept'), ('rejected', 'refused after R1; its parts are being deleted'), ('closed', 'refused after R1; identities deleted (R5) and the other parts too')], default='arriving', max_length=14),
+        ),
     ]
