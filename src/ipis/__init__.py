@@ -1,1 +1,1 @@
-"""IPIS: individual-level care statistics from the municipalities to Statistics Norway, and what is wrong with them back."""
+"""IPIS: care statistics from the municipalities to Statistics Norway, and what is wrong with them back."""

@@ -98,7 +98,7 @@ def extract_tables(persons: int = 40, orphans: int = 1) -> dict[str, pa.Table]:
                 _value(field.kind, n if field.kind is not Kind.ID else owners[n] or 0) for n in range(len(owners))
             ]
             raw: list[object] = [None] * len(owners)
-            if not field.kind is Kind.ID:
+            if field.kind is not Kind.ID:
                 values[1::7] = [None] * len(values[1::7])
                 raw[1::14] = ["ikke en verdi"] * len(raw[1::14])
             columns[field.name] = values

@@ -128,7 +128,7 @@ class Identities:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What identifiers tell, an element a row: reason, class, sex (0 unknown, 1 man, 2 woman), birth year (0 unknown)."""
+    """What identifiers tell, an element a row: reason, class, sex (0 unknown, 1 man, 2 woman), birth year (or 0)."""
 
     reason: NDArray[np.int8]
     id_class: NDArray[np.int8]

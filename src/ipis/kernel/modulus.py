@@ -1,7 +1,7 @@
 """Check digits and birth dates over byte columns: the arithmetic that `foedselsnummer` and `leak` share.
 
-PROTECTED: only those two and `synth` import it. A column `d` holds one digit position (0–9) a row, positions × numbers; everything
-is unsigned bytes, so that one instruction handles many numbers. Facts: docs/spec/pseudonym.md §2.
+PROTECTED: only those two and `synth` import it. A column `d` holds one digit position (0–9) a row, positions × numbers;
+everything is unsigned bytes, so that one instruction handles many numbers. Facts: docs/spec/pseudonym.md §2.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Demo:
 
     def ipis(self, *arguments: object, accept: tuple[int, ...] = (0,)) -> str:
         """Run a command as the municipality would, in a cleaned environment; gives what it printed."""
-        return run_ipis([str(argument) for argument in arguments], accept).stdout
+        return run_ipis([str(argument) for argument in arguments], accept, home=self.work).stdout
 
     def _run_step(self, name: str, step: StepFunction) -> None:
         began = time.monotonic()

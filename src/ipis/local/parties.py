@@ -115,10 +115,12 @@ def make_parties(folder: Path, base_port: int | None) -> tuple[dict[str, Party],
     return {room: Party(room, folder / room, ports[room]) for room in ROOMS}, ports["smtp"]
 
 
-def run_ipis(arguments: Sequence[str], accept: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
+def run_ipis(
+    arguments: Sequence[str], accept: Sequence[int] = (0,), home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `ipis …` in a cleaned environment; raises OurFault on another exit code than those accepted."""
     done = subprocess.run(
-        [*_program(), *arguments], capture_output=True, text=True, env=clean_environment(), check=False
+        [*_program(), *arguments], capture_output=True, text=True, env=clean_environment(home), check=False
     )
     if done.returncode not in accept:
         words = (done.stderr or done.stdout).strip()[-2000:]
@@ -126,12 +128,13 @@ def run_ipis(arguments: Sequence[str], accept: Sequence[int] = (0,)) -> subproce
     return done
 
 
-def clean_environment() -> dict[str, str]:
-    """Give the few variables that a party's process may see."""
+def clean_environment(home: Path | None = None) -> dict[str, str]:
+    """Give the few variables that a party's process may see; with a home of its own, what it keeps lies there."""
     kept = {
         name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_CONFIG") if name in os.environ
     }
-    return kept | {"LANG": "C.UTF-8", "PYTHONUTF8": "1"}
+    own = {} if home is None else {"HOME": str(home)}
+    return kept | own | {"LANG": "C.UTF-8", "PYTHONUTF8": "1"}
 
 
 def turn_clocks(folder: Path, to: datetime) -> None:
