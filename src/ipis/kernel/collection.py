@@ -246,8 +246,14 @@ def load(folder: DefinitionFolder) -> Collection:
     """Read a collection year from its folder; raises `DefinitionRefused` with the file and place of what is wrong."""
     written = _read_file(folder)
     layout = parse_layout(folder.require("layout.toml"), f"{folder.origin}/layout.toml")
-    codes = _codes(folder, written.year)
-    _check_lists(layout, codes, folder.origin)
+    if next(iter(layout.records), None) != "person":
+        place, detail = "person", "the first record type must be person"
+        raise DefinitionRefused("collection.layout", file=f"{folder.origin}/layout.toml", place=place, detail=detail)
+    codes = code_lists(folder, written.year)
+    for needed in ("kommuner", "successors"):
+        if needed not in codes:
+            raise DefinitionRefused("collection.member_missing", member=f"codes/{needed}.csv", folder=folder.origin)
+    check_lists(layout, codes, folder.origin)
     return Collection(
         register=written.register,
         year=written.year,
@@ -297,7 +303,8 @@ def _window(written: _Windows, origin: str) -> Window:
         raise DefinitionRefused("collection.file", file=origin, place="window", detail=str(error)) from None
 
 
-def _codes(folder: DefinitionFolder, year: int) -> dict[str, pa.Table]:
+def code_lists(folder: DefinitionFolder, year: int) -> dict[str, pa.Table]:
+    """Read `codes/*.csv`; of a list with years of validity also what is valid in the year, as `<name>_valid`."""
     lists: dict[str, pa.Table] = {}
     for member, data in folder.under("codes/", ".csv").items():
         name = member.removeprefix("codes/").removesuffix(".csv")
@@ -307,9 +314,6 @@ def _codes(folder: DefinitionFolder, year: int) -> dict[str, pa.Table]:
             begun = pc.less_equal(table["valid_from"], year)
             lasting = pc.greater_equal(pc.coalesce(table["valid_to"], year), year)
             lists[f"{name}_valid"] = table.filter(pc.and_(begun, lasting))
-    for needed in ("kommuner", "successors"):
-        if needed not in lists:
-            raise DefinitionRefused("collection.member_missing", member=f"codes/{needed}.csv", folder=folder.origin)
     return lists
 
 
@@ -332,8 +336,10 @@ def _pairs(table: pa.Table, key: str, value: str) -> dict[str, str]:
     return dict(zip(table[key].to_pylist(), table[value].to_pylist(), strict=True))
 
 
-def _check_lists(layout: Layout, codes: Mapping[str, pa.Table], origin: str) -> None:
+def check_lists(layout: Layout, codes: Mapping[str, pa.Table], origin: str) -> None:
+    """Refuse a layout that names a code list which is not there, unless the list is optional."""
+    known = {*codes, *(name for name, options in layout.codes.items() if options.optional)}
     for record, field in layout.every_field():
-        if isinstance(field.codes, str) and field.codes not in codes:
+        if isinstance(field.codes, str) and field.codes not in known:
             place = f"{record.name}.{field.name}"
             raise DefinitionRefused("collection.code_list", file=f"{origin}/layout.toml", place=place, list=field.codes)

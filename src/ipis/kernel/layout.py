@@ -45,6 +45,8 @@ _PLAIN = {
     Kind.INT: pa.int32(),
     Kind.DATE: pa.date32(),
 }
+_SUPPLIED_TYPES = frozenset({"string", "id", "int", "int16", "int32"})
+_NATION_TYPES = frozenset({"str", "int", "dec"})
 _FAULTS = frozenset({"mandatory", "form", "code", "range"})
 
 
@@ -81,11 +83,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
 class Supplied:
-    """A column that the chain adds before validation."""
+    """A column that the chain adds before validation.
+
+    `type` is string, id (compared for equality only) or int16, int32, int. `source` "register": only who has the
+    register can supply it; elsewhere the rules that need it are not assessed.
+    """
 
     name: str
     type: str
     label: Mapping[str, str]
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -125,15 +132,40 @@ class LayoutRule:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
+class NationTable:
+    """A table of the nation as last published: its key, and the type of its other columns (str, int or dec)."""
+
+    key: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
+class ListOptions:
+    """What the layout says of a code list; an optional one may not be shipped, and need not be there."""
+
+    optional: bool = False
+
+
+_NO_LABEL = dict.fromkeys(LANGUAGES, "")
+
+
+def _nothing(kind: str) -> RecordType:
+    """Give the header or trailer of a layout that has none."""
+    return RecordType(name=kind, kind=kind, element="", label=_NO_LABEL, fields={})
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Layout:
-    """All record types of a year; records in nesting order, the person first."""
+    """All record types of a year, in nesting order; a collection's first is the person (`kernel.collection`)."""
 
     format: str
-    header: RecordType
-    trailer: RecordType
     records: Mapping[str, RecordType]
-    rules: Mapping[str, LayoutRule]
+    header: RecordType = member(default_factory=lambda: _nothing("header"))
+    trailer: RecordType = member(default_factory=lambda: _nothing("trailer"))
+    rules: Mapping[str, LayoutRule] = member(default_factory=dict)
     derived_tables: Mapping[str, Any] = member(default_factory=dict)
+    nation: Mapping[str, NationTable] = member(default_factory=dict)
+    codes: Mapping[str, ListOptions] = member(default_factory=dict)
 
     def by_element(self) -> dict[str, RecordType]:
         """Give header, record types and trailer by the name of their XML element."""
@@ -167,7 +199,8 @@ def parse(data: bytes, origin: str = "layout.toml") -> Layout:
 def _arrange(raw: dict[str, Any]) -> dict[str, Any]:
     """Put the tables of the file in the shape of the classes: names into their members, records by their kind."""
     arranged: dict[str, Any] = {"format": raw.pop("format"), "records": {}}
-    arranged["derived_tables"] = raw.pop("derived_tables", {})
+    for part in ("derived_tables", "nation", "codes"):
+        arranged[part] = raw.pop(part, {})
     arranged["rules"] = {key: {"id": key, **rule} for key, rule in raw.pop("rules", {}).items()}
     for name, record in raw.items():
         named = {"name": name, **record}
@@ -181,8 +214,13 @@ def _arrange(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _contradictions(layout: Layout) -> Iterator[tuple[str, str]]:
-    if next(iter(layout.records), None) != "person":
-        yield "person", "the first record type must be person"
+    for record in layout.records.values():
+        for supplied in record.supplied.values():
+            if supplied.type not in _SUPPLIED_TYPES or supplied.source not in {"", "register"}:
+                yield f"{record.name}.{supplied.name}", "a supplied column has an unknown type or source"
+    for name, table in layout.nation.items():
+        if not set(table.columns.values()) <= _NATION_TYPES:
+            yield f"nation.{name}", "a column of the nation is str, int or dec"
     for record, each in layout.every_field():
         yield from ((f"{record.name}.{each.name}", detail) for detail in _field_faults(each))
         used = {rule for rule in each.rules.values() if rule.startswith("L")}
