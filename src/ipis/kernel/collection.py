@@ -244,15 +244,20 @@ def packaged(register: str, year: int) -> Collection:
 
 def load(folder: DefinitionFolder) -> Collection:
     """Read a collection year from its folder; raises `DefinitionRefused` with the file and place of what is wrong."""
-    written = _read_file(folder)
-    layout = parse_layout(folder.require("layout.toml"), f"{folder.origin}/layout.toml")
-    if next(iter(layout.records), None) != "person":
+    for needed in ("collection.toml", "layout.toml", "codes/kommuner.csv", "codes/successors.csv"):
+        folder.require(needed)
+    collection = load_any(folder)
+    if next(iter(collection.layout.records), None) != "person":
         place, detail = "person", "the first record type must be person"
         raise DefinitionRefused("collection.layout", file=f"{folder.origin}/layout.toml", place=place, detail=detail)
+    return collection
+
+
+def load_any(folder: DefinitionFolder) -> Collection:
+    """Read any register's definitions, as a rule author has them: no person and no municipalities are needed."""
+    written = _read_file(folder)
+    layout = parse_layout(folder.require("layout.toml"), f"{folder.origin}/layout.toml")
     codes = code_lists(folder, written.year)
-    for needed in ("kommuner", "successors"):
-        if needed not in codes:
-            raise DefinitionRefused("collection.member_missing", member=f"codes/{needed}.csv", folder=folder.origin)
     check_lists(layout, codes, folder.origin)
     return Collection(
         register=written.register,
@@ -273,8 +278,8 @@ def load(folder: DefinitionFolder) -> Collection:
         population=written.population,
         limits=written.limits,
         switches=written.switches,
-        kommuner=_kommuner(codes["kommuner"]),
-        successors=_pairs(codes["successors"], "code", "successor"),
+        kommuner=_pairs(codes, "kommuner", "code", "label_nb", kind="kommune"),
+        successors=_pairs(codes, "successors", "code", "successor"),
         layout=layout,
         codes=codes,
         folder=folder,
@@ -328,11 +333,13 @@ def _table(data: bytes, member: str) -> pa.Table:
         raise DefinitionRefused("collection.file", file=member, place="", detail=str(error)) from None
 
 
-def _kommuner(table: pa.Table) -> dict[str, str]:
-    return _pairs(table.filter(pc.equal(table["kind"], "kommune")), "code", "label_nb")
-
-
-def _pairs(table: pa.Table, key: str, value: str) -> dict[str, str]:
+def _pairs(codes: Mapping[str, pa.Table], name: str, key: str, value: str, *, kind: str = "") -> dict[str, str]:
+    """Give two columns of a code list as pairs, of one kind of row; a list that is not such a one has none."""
+    table = codes.get(name)
+    if table is None or not {key, value, *(["kind"] if kind else [])} <= set(table.column_names):
+        return {}
+    if kind:
+        table = table.filter(pc.equal(table["kind"], kind))
     return dict(zip(table[key].to_pylist(), table[value].to_pylist(), strict=True))
 
 
