@@ -48,12 +48,12 @@ def test_row_numbers_do_not_matter_only_the_municipalitys_keys():
     )
     made = make_feilliste(now, before)
     assert statuses(made) == [
-        ("new", "K072", "B9", "T9"),
         ("open", "K063", "B1", "T1"),
+        ("new", "K072", "B9", "T9"),
         ("fixed", "K075", "B2", "T2"),
     ]
-    assert made["first_seen"].to_pylist() == [2, 1, 1]
-    assert count_by_status(made) == {"new": 1, "open": 1, "fixed": 1}
+    assert made["first_seen"].to_pylist() == [1, 2, 1]
+    assert count_by_status(made) == {"new": 1, "open": 1, "answered": 0, "fixed": 1}
 
 
 def test_two_of_a_kind_stay_two():
@@ -61,7 +61,7 @@ def test_two_of_a_kind_stay_two():
     twice = {"tjeneste": keys(("B1", "T1"), ("B1", "T1"))}
     before = Keyed(findings(("K066", "tjeneste", 0, "tjenesteId"), ("K066", "tjeneste", 1, "tjenesteId")), twice)
     now = Keyed(findings(("K066", "tjeneste", 0, "tjenesteId"), seen=2), twice)
-    assert count_by_status(make_feilliste(now, before)) == {"new": 0, "open": 1, "fixed": 1}
+    assert count_by_status(make_feilliste(now, before)) == {"new": 0, "open": 1, "answered": 0, "fixed": 1}
 
 
 def test_a_finding_about_the_delivery_has_empty_keys():
