@@ -1,1 +1,65 @@
-"""Engines that run the SQL of validation; each is handed tables and nothing else."""
+"""Engines that run the SQL of validation; each is handed tables and nothing else.
+
+All that validation asks of one is here. The SQL is written from typed terms (`compile`, `stages`): plain SELECTs in the
+words that DuckDB and Spark share; where they differ, the engine's `dialect` writes the piece.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pyarrow as pa
+
+    from ipis.validation.dialect import Dialect
+
+
+class ScanFailed(Exception):
+    """Data or statement went beyond what the language should admit.
+
+    Its text is the engine's name of the kind of error and nothing else: an engine's own words may hold values.
+    """
+
+
+class Engine(Protocol):
+    """An engine for one run. Names are plain words of ours (`t_person`), never a definition's text."""
+
+    dialect: Dialect
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make an Arrow table readable under a name; a name that stands is taken over."""
+
+    def view(self, name: str, select: str) -> None:
+        """Give a SELECT a name, without running it."""
+
+    def keep(self, name: str, select: str) -> None:
+        """Run a SELECT and keep its rows under a name; raises `ScanFailed`."""
+
+    def query(self, select: str) -> pa.Table:
+        """Run a SELECT and read its result to the end; raises `ScanFailed`."""
+
+    def close(self) -> None:
+        """Forget all tables and give back what the engine holds."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+
+
+def engine_named(name: str) -> Engine:
+    """Open an engine: "duckdb", the embedded one, or "spark" (extra `spark`), the distributed one."""
+    if name == "spark":
+        from ipis.validation.engines.spark import Spark
+
+        return Spark()
+    if name != "duckdb":
+        message = f"no engine of this name: {name}"
+        raise ValueError(message)
+    from ipis.validation.engines.duckdb import DuckDB
+
+    return DuckDB()
