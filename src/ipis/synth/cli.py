@@ -1,4 +1,4 @@
-"""`ipis synth`: a realistic synthetic extract, and the list of every finding that `check` must make of it."""
+"""`ipis synth`: realistic synthetic extracts, and the list of every finding that `check` must make of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ipis.kernel.collection import DefinitionFolder, load
+from ipis.kernel.collection import Collection, DefinitionFolder, load
 from ipis.kernel.errors import Misuse
 from ipis.synth.make import Wish, make
+from ipis.synth.national import make_nation, places
 from ipis.synth.people import Place
 
 app = typer.Typer(add_completion=False)
@@ -21,17 +22,21 @@ app = typer.Typer(add_completion=False)
 def synth(
     collection: Annotated[str, typer.Option(help="The register, such as iplos.")],
     year: Annotated[int, typer.Option(help="The collection year.")],
-    kommune: Annotated[str, typer.Option(help="Municipality number, valid in the year.")],
     out: Annotated[Path, typer.Option(help="Folder for the extract and faults.csv.")],
+    kommune: Annotated[str | None, typer.Option(help="Municipality number, valid in the year.")] = None,
     bydel: Annotated[str, typer.Option(help="City district, 00 for the whole municipality.")] = "00",
+    national: Annotated[bool, typer.Option("--national", help="All municipalities, a folder each.")] = False,
     persons: Annotated[int | None, typer.Option(min=0, help="Number of persons; else by the inhabitants.")] = None,
     faults: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the persons that get a fault.")] = 0.0,
     innsending: Annotated[int, typer.Option(min=1, max=9999, help="Running number of the submission.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same persons.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the country.")] = 1,
     definitions: Annotated[Path | None, typer.Option(help="Another definition folder than the one shipped.")] = None,
 ) -> None:
-    """Draw an extract from the inhabitants of a municipality; nobody in it exists."""
-    if not re.fullmatch("[0-9]{4}", kommune):
+    """Draw extracts from the inhabitants of a municipality or of the country; nobody in them exists."""
+    if national == (kommune is not None):
+        raise Misuse("synth.option", option="--kommune", expected="--kommune NNNN | --national")
+    if kommune is not None and not re.fullmatch("[0-9]{4}", kommune):
         raise Misuse("synth.option", option="--kommune", expected="NNNN")
     if not re.fullmatch("[0-9]{2}", bydel):
         raise Misuse("synth.option", option="--bydel", expected="NN")
@@ -39,10 +44,32 @@ def synth(
     known = load(folder)
     if (known.register, known.year) != (collection, year):
         raise Misuse("synth.option", option="--definitions", expected=f"{collection} {year}")
+    wish = Wish(persons, faults, innsending, seed)
+    if kommune is None:
+        _nation(known, wish, out, jobs)
+    else:
+        _place(Place(known, kommune, bydel), wish, out)
+
+
+def _place(place: Place, wish: Wish, out: Path) -> None:
     console = Console(stderr=True, soft_wrap=True)
-    with console.status(f"{kommune} {year}"):
-        made = make(Place(known, kommune, bydel), Wish(persons, faults, innsending, seed), out)
+    with console.status(f"{place.kommune} {place.collection.year}"):
+        made = make(place, wish, out)
     size = made.extract.stat().st_size / 1e6
     console.print(
         f"{made.extract}: {made.persons} persons, {size:.1f} MB; {made.faults.name}: {made.findings} findings"
+    )
+
+
+def _nation(collection: Collection, wish: Wish, out: Path, jobs: int) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    count, persons, services, findings, size = 0, 0, 0, 0, 0
+    with console.status("") as status:
+        for made in make_nation(collection, wish, out, jobs):
+            count += 1
+            persons, services = persons + made.persons, services + made.services
+            findings, size = findings + made.findings, size + made.bytes
+            status.update(f"{collection.year}: {count} of {len(places(collection))} extracts, {persons} persons")
+    console.print(
+        f"{out}: {count} extracts, {persons} persons, {services} services, {size / 1e6:.0f} MB; {findings} findings"
     )

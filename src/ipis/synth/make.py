@@ -30,6 +30,7 @@ class Made:
     extract: Path
     faults: Path
     persons: int
+    services: int
     findings: int
 
 
@@ -46,4 +47,4 @@ def make(place: Place, wish: Wish, out: Path) -> Made:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(Finding._fields)
         rows.writerows(sorted(findings))
-    return Made(extract, listed, drawn.persons, len(findings))
+    return Made(extract, listed, planted.persons, len(planted.rows["tjeneste"]), len(findings))
