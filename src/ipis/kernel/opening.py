@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ipis.kernel import container
+from ipis.kernel.answers import SVAR, SVAR_SCHEMA, check_answers
 from ipis.kernel.contact import Contact
 from ipis.kernel.errors import ParcelRefused
 from ipis.kernel.identifiers import MAPPING_SCHEMA
@@ -37,6 +38,7 @@ from ipis.kernel.rows import (
 from ipis.kernel.sealed import Identity, Recipient, open_bytes
 
 MAPPING: Final = "mapping.parquet"
+_ANSWERS: Final = f"{SVAR}.parquet"
 _MAX_CONTACT: Final = 1 << 14
 
 
@@ -50,11 +52,12 @@ class IdentityPart:
 
 @dataclass(frozen=True, slots=True)
 class DataPart:
-    """An opened data part: the record tables and `lokal`, checked by themselves."""
+    """An opened data part: the record tables, `lokal` and answers, checked by themselves."""
 
     header: Header
     tables: Mapping[str, pa.Table]
     lokal: pa.Table
+    answers: pa.Table | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Delivered:
     lokal: pa.Table
     commitment: str
     content_sha256: str
+    answers: pa.Table | None = None
+    """Findings that the municipality says are right as they are (SVAR_SCHEMA); None: the forsendelse carries none."""
 
 
 def open_identity(sealed: bytes, part: Part, facts: Facts, identity: Identity) -> IdentityPart:
@@ -99,14 +104,20 @@ def read_data_part(staged: Path, part: Part, facts: Facts, layout: Layout) -> Da
     """Read a data part that `sealed.open_to_file` has opened."""
     schemas = part_schemas(layout)
     members = [f"{name}.parquet" for name in schemas]
-    found = read_clear(staged, facts, "data", (part.k, part.n), members, part=part.name)
+    found = read_clear(staged, facts, "data", (part.k, part.n), members, part=part.name, last=_ANSWERS)
+    if _ANSWERS in found.archive.names:
+        schemas[SVAR] = SVAR_SCHEMA
     tables = {name: _table(found.archive, f"{name}.parquet", schema) for name, schema in schemas.items()}
     if {name: table.num_rows for name, table in tables.items()} != dict(found.header.part_rows):
         raise ParcelRefused("parcel.rows", part=part.name)
-    lokal = tables.pop(LOKAL)
+    lokal, answers = tables.pop(LOKAL), tables.pop(SVAR, None)
     check_sorted(tables, part.name)
-    check_local_keys(tables, lokal, layout, part.name)
-    return DataPart(found.header, tables, lokal)
+    check_local_keys(tables, lokal, layout, part.name, answers)
+    if answers is not None:
+        check_answers(answers, layout, part.name)
+        if part.k > 1 and answers.num_rows:
+            raise ParcelRefused("parcel.answers", part=part.name)
+    return DataPart(found.header, tables, lokal, answers)
 
 
 def join_data(parts: Sequence[DataPart], layout: Layout) -> Delivered:
@@ -118,10 +129,11 @@ def join_data(parts: Sequence[DataPart], layout: Layout) -> Delivered:
     if lokal.num_rows != header.rows.get(LOKAL):
         raise ParcelRefused("parcel.rows", part="data")
     _check_keys(all_keys(tables), header.commitment, "data")
-    summed = content_sha256(tables, lokal, layout)
+    answers = parts[0].answers
+    summed = content_sha256(tables, lokal, layout, answers)
     if summed != header.content_sha256:
         raise ParcelRefused("parcel.content", part="data")
-    return Delivered(tables, lokal, str(header.commitment), summed)
+    return Delivered(tables, lokal, str(header.commitment), summed, answers)
 
 
 def seal_mapping(

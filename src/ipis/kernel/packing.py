@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ipis.kernel import container
+from ipis.kernel.answers import SVAR
 from ipis.kernel.contact import Contact
 from ipis.kernel.errors import Misuse
 from ipis.kernel.layout import Layout
@@ -63,12 +64,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is packed: identity records (n × 32), record tables and `lokal`, the tables sorted by person key."""
+    """What is packed: identity records (n × 32), record tables and `lokal`, the tables sorted by person key; answers."""
 
     identities: NDArray[np.uint8]
     tables: Mapping[str, pa.Table]
     lokal: pa.Table
     layout: Layout
+    answers: pa.Table | None = None
 
 
 def pack(  # noqa: PLR0913, PLR0917 - what a forsendelse is made of, named at each call
@@ -150,11 +152,12 @@ class _Piece:
 def _data_parts(facts: Facts, rows: Rows, limits: Limits) -> list[_Clear]:
     keys = np.sort(_keys(rows.identities))
     pieces = list(_cut(rows, keys, None if limits.part is None else _room(limits.part)))
+    counted = {**rows.tables, LOKAL: rows.lokal, **({} if rows.answers is None else {SVAR: rows.answers})}
     content = Content(
         "data",
         commitment_of(keys.tobytes()),
-        {**{name: table.num_rows for name, table in rows.tables.items()}, LOKAL: rows.lokal.num_rows},
-        content_sha256(rows.tables, rows.lokal, rows.layout),
+        {name: table.num_rows for name, table in counted.items()},
+        content_sha256(rows.tables, rows.lokal, rows.layout, rows.answers),
     )
     return [
         _Clear("data", k, len(pieces), clear_part(facts, content, (k, len(pieces)), piece.rows, piece.members))
@@ -172,14 +175,18 @@ def _cut(rows: Rows, keys: NDArray[np.bytes_], room: int | None) -> Iterator[_Pi
         raise Misuse("seal.part_size", least=_least_part(sum(member.size for member in piece.members)))
     middle = len(keys) // 2
     yield from _cut(rows, keys[:middle], room)
-    yield from _cut(rows, keys[middle:], room)
+    # All answers stand in the first part: they are of findings, not of persons.
+    rest = rows if rows.answers is None else replace(rows, answers=rows.answers.slice(0, 0))
+    yield from _cut(rest, keys[middle:], room)
 
 
 def _piece(rows: Rows, keys: NDArray[np.bytes_]) -> _Piece:
     tables = {name: _rows_between(table, keys) for name, table in rows.tables.items()}
-    used = used_local_keys(tables, rows.layout)
+    used = used_local_keys(tables, rows.layout, rows.answers)
     at = np.searchsorted(rows.lokal["local_key"].to_numpy(), used)
     tables[LOKAL] = rows.lokal.take(pa.array(at))
+    if rows.answers is not None:
+        tables[SVAR] = rows.answers
     members = [
         container.Source.of_bytes(f"{name}.parquet", memoryview(write_parquet(table))) for name, table in tables.items()
     ]

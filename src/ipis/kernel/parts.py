@@ -93,12 +93,23 @@ class ClearPart:
     archive: container.Archive
 
 
-def read_clear(
-    source: Path | bytes, facts: Facts, role: str, place: tuple[int, int], members: Sequence[str], *, part: str
+def read_clear(  # noqa: PLR0913 - which part of which forsendelse, and what it must hold
+    source: Path | bytes,
+    facts: Facts,
+    role: str,
+    place: tuple[int, int],
+    members: Sequence[str],
+    *,
+    part: str,
+    last: str | None = None,
 ) -> ClearPart:
-    """Read an opened part strictly and refuse one of another forsendelse, role or place (`parcel.part_mixed`)."""
+    """Read an opened part strictly and refuse one of another forsendelse, role or place (`parcel.part_mixed`).
+
+    `last` names a member that may follow the others.
+    """
     archive = container.Archive(source, part)
-    if archive.names != (HEADER, *members, PADDING):
+    fixed = (HEADER, *members)
+    if archive.names not in {(*fixed, PADDING), (*fixed, last, PADDING)}:
         raise ParcelRefused("parcel.part_members", part=part)
     header = Header.parse(archive.read(HEADER, _MAX_HEADER))
     if header.facts != facts or (header.role, header.k, header.n) != (role, *place):

@@ -6,7 +6,7 @@ The form is docs/spec/forsendelse.md §7.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ipis.kernel.answers import ID_COLUMNS, SVAR, SVAR_SCHEMA, keys_in
 from ipis.kernel.errors import ParcelRefused
 from ipis.kernel.layout import Field, Kind, Layout, RecordType
 
@@ -68,38 +69,49 @@ def check_sorted(tables: Mapping[str, pa.Table], part: str) -> None:
             raise ParcelRefused("parcel.row_order", part=part)
 
 
-def check_local_keys(tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout, part: str) -> None:
+def check_local_keys(
+    tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout, part: str, answers: pa.Table | None = None
+) -> None:
     """Refuse local keys without a value, values without a key, and doubles."""
-    used = used_local_keys(tables, layout)
+    used = used_local_keys(tables, layout, answers)
     named = lokal["local_key"].to_numpy()
     if len(named) != len(used) or (named != used).any():
         raise ParcelRefused("parcel.local_keys", part=part)
 
 
-def used_local_keys(tables: Mapping[str, pa.Table], layout: Layout) -> NDArray[np.int64]:
-    """Give the local keys that occur in the tables, each once, sorted."""
+def used_local_keys(
+    tables: Mapping[str, pa.Table], layout: Layout, answers: pa.Table | None = None
+) -> NDArray[np.int64]:
+    """Give the local keys that occur in the tables and answers, each once, sorted."""
     found = [
         pc.unique(table[column]).drop_null().to_numpy(zero_copy_only=False)
         for name, table in tables.items()
         for column in id_columns(layout.records[name])
     ]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *found])).astype(np.int64)
+    return np.unique(np.concatenate([np.empty(0, np.int64), *found, *keys_in(answers)])).astype(np.int64)
 
 
-def content_sha256(tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout) -> str:
-    """Sum up what the rows say, whatever their keys: the same for the same rows in any forsendelse (K014)."""
+def content_sha256(
+    tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout, answers: pa.Table | None = None
+) -> str:
+    """Sum up what rows and answers say, whatever their keys: the same for the same in any forsendelse (K014)."""
     digest = hashlib.sha256()
     for name, record in layout.records.items():
         digest.update(name.encode() + b"\n")
-        for line in _canonical_rows(tables[name], lokal, record):
+        for line in _canonical_rows([_text(tables[name], lokal, field) for field in travelling_fields(record)]):
+            digest.update(line)
+    if answers is not None:
+        digest.update(f"{SVAR}\n".encode())
+        texts = [_value_of(answers[c], lokal) if c in ID_COLUMNS else answers[c] for c in SVAR_SCHEMA.names]
+        for line in _canonical_rows(texts):
             digest.update(line)
     return digest.hexdigest()
 
 
-def _canonical_rows(table: pa.Table, lokal: pa.Table, record: RecordType) -> list[memoryview]:
-    if not table.num_rows:
+def _canonical_rows(columns: Sequence[pa.ChunkedArray]) -> list[memoryview]:
+    if not columns or not len(columns[0]):
         return []
-    cells = [_cell(_text(table, lokal, field)) for field in travelling_fields(record)]
+    cells = [_cell(column) for column in columns]
     line_feed = pa.scalar("\n", pa.large_string())
     rows = pc.binary_join_element_wise(*cells, line_feed, pa.scalar("", pa.large_string()))
     ordered = rows.take(pc.sort_indices(rows)).combine_chunks()
@@ -118,9 +130,13 @@ def _text(table: pa.Table, lokal: pa.Table, field: Field) -> pa.ChunkedArray:
     """Give a field's text: an id's value, what stood there unparsed, else the parsed value in one form."""
     column = table[field.name]
     if field.kind is Kind.ID:
-        return lokal["value"].take(pc.index_in(column, value_set=lokal["local_key"]))
+        return _value_of(column, lokal)
     text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
     return pc.coalesce(text, table[f"{field.name}__raw"]) if field.has_raw else text
+
+
+def _value_of(local_keys: pa.ChunkedArray, lokal: pa.Table) -> pa.ChunkedArray:
+    return lokal["value"].take(pc.index_in(local_keys, value_set=lokal["local_key"]))
 
 
 def _cell(text: Any) -> Any:
