@@ -1,0 +1,130 @@
+"""SSB's side: intake opens, joins and loads what TPF handed over; the feedback worker judges it and makes the files.
+
+Two processes, as in production, each with its own keys; the hand-over and the push to the portal are left out.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.nation.ground import Ground
+from bench.nation.stopwatch import Report, Stopwatch, child_cpu, moment, peaks
+
+if TYPE_CHECKING:
+    from ipis.ssb.settings import SsbSettings
+
+INTAKE = {
+    "ipis.ssb.intake.load:Loader._open": "open and join (child)",
+    "ipis.ssb.intake.load:Loader._stand_as_taken": "hash members",
+    "ipis.ssb.register.objects:ObjectStore.put": "store",
+    "ipis.ssb.intake.load:Loader._commit": "rows of the register",
+    "ipis.ssb.intake.load:Loader.clear": "delete parts",
+    "ipis.lib.jobs:Job.claim": "jobs",
+    "ipis.lib.jobs:Job.sweep": "jobs",
+    "django.db.backends.base.base:BaseDatabaseWrapper._commit": "database commits",
+}
+FEEDBACK = {
+    "ipis.ssb.feedback.judge:run": "rules",
+    "ipis.ssb.feedback.judge:apply": "effects",
+    "ipis.ssb.feedback.judge:compute": "tables",
+    "ipis.ssb.feedback.judge:outcomes_of": "tables",
+    "ipis.ssb.feedback.judge:compare": "tables",
+    "ipis.ssb.feedback.judge:open_tables": "read the register",
+    "ipis.ssb.feedback.judge:lokal_keys": "read the register",
+    "ipis.ssb.feedback.judge:make_feilliste": "feilliste",
+    "ipis.ssb.feedback.judge:Judge.keep_findings": "keep findings",
+    "ipis.ssb.feedback.package:render_page": "page",
+    "ipis.ssb.feedback.package:render_workbook": "workbook",
+    "ipis.ssb.feedback.package:write_csv": "csv",
+    "ipis.ssb.feedback.make:close_zip": "zip",
+    "ipis.ssb.feedback.make:Maker._commit": "store, R4",
+    "ipis.lib.jobs:Job.claim": "jobs",
+    "ipis.lib.jobs:Job.sweep": "jobs",
+    "django.db.backends.base.base:BaseDatabaseWrapper._commit": "database commits",
+}
+
+
+def intake(ground: Ground, settings: SsbSettings) -> Report:
+    """Take every forsendelse, then load them."""
+    from ipis.kernel.confined import Confined
+    from ipis.lib.jobs import Worker
+    from ipis.ssb.intake.load import CLEAR, Loader
+    from ipis.ssb.intake.opening import ready
+    from ipis.ssb.intake.receive import LOAD
+    from ipis.ssb.keys import intake_keys
+    from ipis.ssb.register.models import Job
+
+    began = moment()
+    taken = take(ground, settings)
+    transfer = moment()[0] - began[0]
+    watch = Stopwatch()
+    watch.watch(INTAKE)
+    with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
+        loader = Loader(settings, intake_keys(settings), child)
+        child.run(ready)
+        worker = Worker(jobs=Job, steps={LOAD: loader.load, CLEAR: loader.clear})
+        began, before = moment(), child_cpu()
+        with watch.stage("rest"):
+            worker.run(once=True)
+        ended, peak = moment(), peaks("ssb intake")
+        cpu = ended[1] - began[1] + child_cpu() - before
+    facts = {"taken": taken, "hand-over": transfer}
+    return Report("ssb-intake", ended[0] - began[0], cpu, peak, dict(watch.spans), facts)
+
+
+def take(ground: Ground, settings: SsbSettings) -> int:
+    """Put the members in and hand over, by the functions behind SSB's interface."""
+    from ipis.kernel.messages import Forward
+    from ipis.ssb.intake import receive
+    from ipis.ssb.intake.staging import Staging
+
+    staging, claims, count = Staging.of(settings), receive.RowClaims(), 0
+    for folder in sorted(ground.handed_over.iterdir()):
+        raw = (folder / "forward.json").read_bytes()
+        for member in Forward.parse(raw).members:
+            with (folder / member.name).open("rb") as stream:
+                staging.put(folder.name, member.name, stream, member.size, member.sha256, claims)
+        receive.take(settings, folder.name, raw, (folder / "forward.json.sig").read_bytes())
+        count += 1
+    return count
+
+
+def feedback(_ground: Ground, settings: SsbSettings) -> Report:
+    """Judge and answer all that was loaded."""
+    from ipis.lib.jobs import Worker
+    from ipis.ssb.feedback import steps
+    from ipis.ssb.feedback.models import Tilbakemelding
+    from ipis.ssb.feedback.portal import PUSH
+    from ipis.ssb.keys import feedback_keys
+    from ipis.ssb.register.models import Job
+
+    own = steps.steps(settings, feedback_keys(settings))
+    own.pop(PUSH)
+    watch = Stopwatch()
+    watch.watch(FEEDBACK)
+    worker = Worker(jobs=Job, steps=own)
+    began = moment()
+    with watch.stage("rest"):
+        worker.run(once=True)
+    ended = moment()
+    facts = {"made": Tilbakemelding.objects.count()}
+    return Report(
+        "ssb-feedback", ended[0] - began[0], ended[1] - began[1], peaks("ssb feedback"), dict(watch.spans), facts
+    )
+
+
+def main(role: str, ground: Ground) -> None:
+    """Work in one role and tell of it."""
+    from ipis.ssb.settings import SsbSettings
+    from ipis.ssb.site import configure
+
+    settings = SsbSettings.load(ground.settings("ssb"))
+    configure(settings)
+    report = {"intake": intake, "feedback": feedback}[role](ground, settings)
+    report.save(ground.report(report.name))
+
+
+if __name__ == "__main__":
+    main(sys.argv[3], Ground(Path(sys.argv[1]), int(sys.argv[2])))
