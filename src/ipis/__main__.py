@@ -19,12 +19,16 @@ ROOMS = {
     "ssb": ("ipis.ssb.cli", "Statistics Norway"),
     "filsluse": ("ipis.filsluse.cli", "the file portal"),
     "synth": ("ipis.synth.cli", "synthetic extracts with known faults"),
+    "validate": ("ipis.validation.author.cli", "rules over any tables: what a rule author works with"),
+    "rules": ("ipis.validation.author.cli", "rules checked, tried on a register, compared between years"),
     "demo": ("ipis.local.cli", "one municipality through all four parties and back, on this machine"),
     "up": ("ipis.local.cli", "all parties on this machine until interrupted"),
     "clock": ("ipis.local.cli", "turn the clock of a demo"),
 }
 USAGE = 64
 _LOCAL = ("demo", "up", "clock")
+_WHOLE = (*_LOCAL, "validate", "rules")
+"""Rooms whose name is the verb itself."""
 
 
 def main() -> None:
@@ -40,10 +44,10 @@ def run(arguments: list[str]) -> int:
     if room not in ROOMS:
         sys.stderr.write(f"error: no such room: {room!r}\nhint: one of {', '.join(ROOMS)}\n")
         return USAGE
-    verb = arguments if room in _LOCAL else arguments[1:]
+    verb = arguments if room in _WHOLE else arguments[1:]
     try:
         app: typer.Typer = importlib.import_module(ROOMS[room][0]).app
-        result = app(args=verb, prog_name="ipis" if room in _LOCAL else f"ipis {room}", standalone_mode=False)
+        result = app(args=verb, prog_name="ipis" if room in _WHOLE else f"ipis {room}", standalone_mode=False)
     except IpisError as error:
         return tell(error, as_json="--json" in arguments)
     except typer.TyperException as error:

@@ -14,7 +14,8 @@ PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rg
 FENCE = re.compile(r"^\s*```.*?^\s*```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(ipis\s[^`]+)`")
 LEFT_OUT = "…"
-ONE_VERB = {"synth", "demo", "up", "clock"}
+ONE_VERB = {"synth", "demo", "up", "clock", "validate"}
+WHOLE = {"ipis.local.cli", "ipis.validation.author.cli"}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,8 @@ def verbs():
     for room, (module, _) in ROOMS.items():
         command = typer.main.get_command(importlib.import_module(module).app)
         for verb, one in getattr(command, "commands", {"": command}).items():
-            found[verb if module == "ipis.local.cli" else f"{room} {verb}".strip()] = one
+            name = verb if module in WHOLE else f"{room} {verb}".strip()
+            found |= {f"{name} {word}".strip(): each for word, each in getattr(one, "commands", {"": one}).items()}
     return found
 
 

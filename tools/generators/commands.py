@@ -8,6 +8,8 @@ from typing import Any
 import typer
 
 PAGE = "docs/generated/commands.md"
+WHOLE = {"ipis.local.cli", "ipis.validation.author.cli"}
+"""Where the name of the room is the verb itself."""
 
 
 def generate() -> dict[str, str]:
@@ -22,7 +24,7 @@ def generate() -> dict[str, str]:
             continue
         seen.add(module)
         command = typer.main.get_command(importlib.import_module(module).app)
-        lines += _page(command, "ipis" if module == "ipis.local.cli" else f"ipis {room}")
+        lines += _page(command, "ipis" if module in WHOLE else f"ipis {room}")
     return {PAGE: "\n".join(lines)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from codecs import IncrementalDecoder, getincrementaldecoder
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,9 +83,14 @@ def _decodes(decoder: IncrementalDecoder, block: bytes, *, final: bool) -> bool:
     return True
 
 
-def batches(file: Path, record: RecordType, limits: Limits, encoding: str) -> Iterator[pa.RecordBatch]:
-    """Read a file as texts, batch by batch; empty cells are nulls, quoted or not, and nothing else is."""
-    names, alone = _heading(file, record, limits, encoding)
+def batches(
+    file: Path, record: RecordType, limits: Limits, encoding: str, also: Collection[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Read a file as texts, batch by batch; empty cells are nulls, quoted or not, and nothing else is.
+
+    `also`: columns that may stand there besides the record type's fields.
+    """
+    names, alone = _heading(file, {*record.fields, *also}, limits, encoding)
     if alone:
         return
     read = pa_csv.ReadOptions(encoding=encoding, block_size=_BLOCK)
@@ -104,7 +109,7 @@ def batches(file: Path, record: RecordType, limits: Limits, encoding: str) -> It
         raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name) from None
 
 
-def _heading(file: Path, record: RecordType, limits: Limits, encoding: str) -> tuple[list[str], bool]:
+def _heading(file: Path, known: Collection[str], limits: Limits, encoding: str) -> tuple[list[str], bool]:
     """Give the names in the first line, and whether it stands alone without an end (which pyarrow.csv refuses)."""
     with file.open("rb") as source:
         first = source.readline(limits.fields * 64)
@@ -113,14 +118,16 @@ def _heading(file: Path, record: RecordType, limits: Limits, encoding: str) -> t
     names = rows[0] if rows else []
     if not names or "" in names or (not ends and file.stat().st_size > len(first)):
         raise ExtractRefused("extract.csv_header", rule="K004", file=file.name)
-    check_names(names, file, record)
+    check_names(names, file, known)
     return names, not ends
 
 
-def check_names(names: list[str], file: Path, record: RecordType) -> None:
+def check_names(names: list[str], file: Path, known: Collection[str]) -> None:
     """Refuse doubled columns and such as the record type does not have."""
-    for number, name in enumerate(names):
-        if name in names[:number]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise ExtractRefused("extract.doubled_field", rule="K004", file=file.name, field=shown(name))
-        if name not in record.fields:
+        seen.add(name)
+        if name not in known:
             raise ExtractRefused("extract.unknown_column", rule="K004", file=file.name, field=shown(name))

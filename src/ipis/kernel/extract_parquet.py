@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,19 +17,22 @@ from ipis.kernel.layout import RecordType
 _ROWS = 1 << 13
 
 
-def batches(file: Path, record: RecordType, limits: Limits) -> Iterator[pa.RecordBatch]:
-    """Read a file as texts; numbers and days become the texts that XML and CSV would have."""
+def batches(file: Path, record: RecordType, limits: Limits, also: Collection[str] = ()) -> Iterator[pa.RecordBatch]:
+    """Read a file as texts; numbers and days become the texts that XML and CSV would have.
+
+    `also`: columns that may stand there besides the record type's fields.
+    """
     try:
-        yield from _read(file, record, limits)
+        yield from _read(file, {*record.fields, *also}, limits)
     except (pa.ArrowException, OSError):
         raise ExtractRefused("extract.parquet", rule="K004", file=file.name) from None
 
 
-def _read(file: Path, record: RecordType, limits: Limits) -> Iterator[pa.RecordBatch]:
+def _read(file: Path, known: Collection[str], limits: Limits) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(file) as probe:
         schema = probe.schema_arrow
         unpacked = sum(probe.metadata.row_group(i).total_byte_size for i in range(probe.metadata.num_row_groups))
-    check_names(schema.names, file, record)
+    check_names(schema.names, file, known)
     for field in schema:
         if not _is_plain(field.type):
             params = {"file": file.name, "field": shown(field.name), "type": str(field.type)[:40]}

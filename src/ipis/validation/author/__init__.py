@@ -1,0 +1,1 @@
+"""What a rule author works with: rules over any tables, rules checked, rules tried before they are switched on."""

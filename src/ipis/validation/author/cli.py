@@ -1,0 +1,76 @@
+"""`ipis validate` and `ipis rules …`: what a rule author works with, over any register's definitions and tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ipis.lib.settings import user_language
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+rules = typer.Typer(add_completion=False, no_args_is_help=True, help="Rules checked, tried and compared.")
+app.add_typer(rules, name="rules")
+
+
+class EngineName(StrEnum):
+    """What runs the rules."""
+
+    DUCKDB = "duckdb"
+    """Embedded: nothing to install."""
+    SPARK = "spark"
+    """Distributed: pip install ipis[spark], and Java 17."""
+
+
+_Definition = Annotated[Path, typer.Option(help="Folder with layout.toml, rules/*.yaml and codes/*.csv.")]
+_Year = Annotated[
+    int | None,
+    typer.Option(
+        min=1900,
+        max=2999,
+        help="The year judged by where there is no collection.toml; else the folder's name, this year.",
+    ),
+]
+_Engine = Annotated[EngineName, typer.Option(help="duckdb (embedded) or spark (extra `spark`, needs Java 17).")]
+_Json = Annotated[bool, typer.Option("--json", help="The whole answer as JSON on stdout.")]
+
+
+@app.command()
+def validate(
+    definition: _Definition,
+    data: Annotated[Path, typer.Option(help="Folder with <record>.csv or <record>.parquet.")],
+    last_year: Annotated[Path | None, typer.Option(help="The same of the year before.")] = None,
+    year: _Year = None,
+    engine: _Engine = EngineName.DUCKDB,
+    as_json: _Json = False,
+) -> int:
+    """Judge tables by a definition folder's rules. 0 nothing to correct, 1 findings of level feil, 2 refused."""
+    from ipis.validation.author.answer import judge
+    from ipis.validation.author.definition import open_definition
+    from ipis.validation.author.show import show_answer
+    from ipis.validation.author.tables import read_tables
+
+    collection = open_definition(definition, year)
+    tables = read_tables(data, collection)
+    past = None if last_year is None else read_tables(last_year, collection)
+    answer = judge(collection, tables, last_year=past, engine=engine.value)
+    if as_json:
+        _write(answer.as_object(user_language()))
+    else:
+        show_answer(answer, _console(), user_language())
+    return answer.exit_code
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _write(answer: object) -> None:
+    json.dump(answer, sys.stdout, ensure_ascii=False)
+    sys.stdout.write(os.linesep)

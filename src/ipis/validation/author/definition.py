@@ -1,0 +1,63 @@
+"""A rule author's definition folder: `layout.toml`, `rules/*.yaml`, `codes/*.csv`, and whatever else may lie there.
+
+Without a `collection.toml` the year is the one asked for, else the folder's name where that is a year, else this year;
+the period (`uttrekk.fraDato`, `uttrekk.tilDato`) is then that calendar year.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ipis.kernel.calendar import OSLO
+from ipis.kernel.clock import Clock, SystemClock
+from ipis.kernel.collection import Collection, load_any, packaged, packaged_years
+from ipis.kernel.definitions import DefinitionFolder
+from ipis.kernel.errors import DefinitionRefused, Misuse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "collection.toml"
+_MEMBERS = re.compile(r"layout\.toml|collection\.toml|(?:rules|codes|tables|indicators)/[^/]+\.(?:yaml|csv)")
+_YEAR = re.compile(r"[0-9]{4}")
+
+
+def open_definition(path: Path, year: int | None = None, clock: Clock | None = None) -> Collection:
+    """Read a definition folder of any register; raises `DefinitionRefused` with the place of what is wrong.
+
+    A `year` other than the one of its `collection.toml` is `Misuse`.
+    """
+    collection = load_any(open_folder(path, year, clock))
+    if year is not None and collection.year != year:
+        raise Misuse("author.year", found=year, expected=collection.year)
+    return collection
+
+
+def open_folder(path: Path, year: int | None = None, clock: Clock | None = None) -> DefinitionFolder:
+    """Read the members of a definition folder, with a `collection.toml` that stands in where there is none."""
+    if not path.is_dir():
+        raise DefinitionRefused("author.no_folder", folder=path.name)
+    found = DefinitionFolder.from_path(path)
+    members = {name: content for name, content in found.items() if _MEMBERS.fullmatch(name)}
+    if FILE not in members:
+        members[FILE] = _stand_in(year or _year_of(path, clock))
+    return DefinitionFolder.from_members(members, path.name or str(path))
+
+
+def named_year(register: str, year: int | None) -> Collection:
+    """Give a collection year of the package: the one asked for, else the newest."""
+    years = packaged_years(register)
+    if not years:
+        raise DefinitionRefused("author.no_register", register=register)
+    return packaged(register, year or years[-1])
+
+
+def _year_of(path: Path, clock: Clock | None) -> int:
+    name = path.resolve().name
+    return int(name) if _YEAR.fullmatch(name) else (clock or SystemClock()).now().astimezone(OSLO).year
+
+
+def _stand_in(year: int) -> bytes:
+    text = DefinitionFolder.shared("author")[FILE].decode("utf-8")
+    return text.replace("{year}", str(year)).replace("{next}", str(year + 1)).encode("utf-8")

@@ -1,0 +1,69 @@
+"""How the author's commands read on a terminal: tables, the heaviest first, and what was not judged."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from ipis.validation import rulebook
+from ipis.validation.catalogue import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from ipis.validation.author.answer import Answer
+
+STYLE = {Level.KRITISK: "bold red", Level.FEIL: "red", Level.ADVARSEL: "yellow", Level.INFO: "cyan"}
+_SHOWN = 20
+"""Findings shown with their values; --json gives all."""
+
+
+@cache
+def texts(language: str) -> Mapping[str, str]:
+    """Give the words of the author's commands in a language."""
+    source = files("ipis.validation.author").joinpath("texts.toml").read_text(encoding="utf-8")
+    return {key: text[language] for key, text in tomllib.loads(source).items()}
+
+
+def grid(*headings: str, right: frozenset[str] = frozenset()) -> Table:
+    """Begin a table without frames; counts stand to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left")
+    return table
+
+
+def show_answer(answer: Answer, console: Console, language: str) -> None:
+    """Show the verdicts by rule, the first findings, and what had no table."""
+    said, book = texts(language), rulebook.of(answer.collection)
+    counts = {"ok", said["breach"], said["not_assessed"]}
+    table = grid(
+        said["rule"], said["level"], "ok", said["breach"], said["not_assessed"], said["why"], right=frozenset(counts)
+    )
+    weight = {level: place for place, level in enumerate(reversed(Level))}
+    for number, counted in sorted(
+        answer.rules().items(), key=lambda item: (not item[1]["breach"], weight[book.rules[item[0]].level], item[0])
+    ):
+        level = book.rules[number].level
+        why = ", ".join(f"{reason} {count}" for reason, count in counted["reasons"].items())
+        cells = (counted["ok"], counted["breach"], counted["not_assessed"])
+        table.add_row(number, Text(level.value, style=STYLE[level]), *map(str, cells), why)
+    console.print(table)
+    found = list(islice(answer.findings(language), _SHOWN))
+    for each in found:
+        key = " ".join(f"{name}={value}" for name, value in each["key"].items())
+        console.print(Text(f"{each['rule']} {each['record']} {key}: ", style="bold") + Text(each["message"]))
+    total = len(answer.report.findings)
+    console.print(said["total"].format(count=total, shown=len(found)), style="bold")
+    for name in answer.data.missing:
+        console.print(said["missing"].format(record=name), style="yellow")
+    for rule, kind in answer.report.culprits.items():
+        console.print(said["culprit"].format(rule=rule, kind=kind), style="yellow")
