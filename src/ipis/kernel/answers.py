@@ -43,8 +43,8 @@ _ORDER: Final = ("brukerNr", "id", "rule", "record", "field")
 
 def in_order(answers: pa.Table) -> pa.Table:
     """Sort answers by random numbers before anything that tells of the extract (SVAR_SCHEMA in, the same out)."""
-    keys = [(column, "ascending") for column in _ORDER]
-    return answers.take(pc.sort_indices(answers, sort_keys=keys, null_placement="at_start"))
+    keys = [(column, "ascending", "at_start") for column in _ORDER]
+    return answers.take(pc.sort_indices(answers, sort_keys=keys))
 
 
 def keys_in(answers: pa.Table | None) -> list[NDArray[np.int64]]:

@@ -69,11 +69,20 @@ def _local_keys(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw) -> p
     """Give each distinct value of the id fields a random 64-bit number; sorted by it."""
     columns = [tables[name][column].cast(pa.string()) for name, r in layout.records.items() for column in id_columns(r)]
     values = pc.unique(pa.chunked_array([c for column in columns for c in column.chunks], pa.string())).drop_null()
-    numbers = np.frombuffer(draw(8 * len(values)), np.int64)
-    while len(np.unique(numbers)) != len(numbers):
-        numbers = np.frombuffer(draw(8 * len(values)), np.int64)
+    numbers = draw_local_keys(len(values), draw=draw)
     order = np.argsort(numbers)
     return pa.Table.from_arrays([pa.array(numbers[order]), values.take(pa.array(order))], schema=LOKAL_SCHEMA)
+
+
+def draw_local_keys(
+    count: int, *, taken: NDArray[np.int64] | None = None, draw: Draw = secrets.token_bytes
+) -> NDArray[np.int64]:
+    """Draw distinct random numbers, none of those taken."""
+    others = np.zeros(0, np.int64) if taken is None else taken
+    numbers = np.frombuffer(draw(8 * count), np.int64)
+    while len(np.unique(np.concatenate([numbers, others]))) != count + len(others):
+        numbers = np.frombuffer(draw(8 * count), np.int64)
+    return numbers
 
 
 def _keys_by_person(person: pa.ChunkedArray, keys: NDArray[np.uint8], next_orphan: int) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ from ipis.kernel.manifest import MANIFEST, NAMESPACE, SIGNATURE, Facts, Manifest
 from ipis.kernel.parquet import write_parquet
 from ipis.kernel.parts import BLOCK, Content, clear_part
 from ipis.kernel.rows import LOKAL, content_sha256, keys_of, used_local_keys
-from ipis.kernel.sealed import Recipient, seal_stream
+from ipis.kernel.sealed import Recipient, seal_bytes, seal_stream
 from ipis.kernel.signature import SigningKey
 
 RECORD: Final = 32
@@ -38,6 +38,8 @@ Progress = Callable[[int, int], None]
 _SEALED_BLOCK: Final = BLOCK + 16
 _AGE_FRAME: Final = 1_100
 """What age adds to a part beside a tag for each block: its header and nonce, with the longest grease."""
+_IN_ONE_PIECE: Final = 1 << 20
+"""A clear part up to this size is sealed in memory: a stream with its thread would cost more than the cipher."""
 _PART_FRAME: Final = 8_192
 """What header.json and the inner container add to a part's content, and more than that."""
 _FILE_FRAME: Final = 8_192
@@ -64,7 +66,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is packed: identity records (n × 32), record tables and `lokal`, the tables sorted by person key; answers."""
+    """What is packed: identity records (n × 32), record tables and `lokal`, sorted by person key; answers."""
 
     identities: NDArray[np.uint8]
     tables: Mapping[str, pa.Table]
@@ -210,18 +212,27 @@ def _contact_part(facts: Facts, contact: Contact) -> _Clear:
 def _seal(clear: _Clear, recipients: Recipients, folder: Path) -> _Sealed:
     to = {"identity": recipients.tpf, "data": recipients.ssb, "contact": recipients.feedback}[clear.role]
     name = part_name(clear.role, clear.k)
-    size, sha256, crc = seal_container(clear.sources, to, folder / name)
+    size, sha256, crc = seal_container(clear.sources, to, folder / name, passing=True)
     part = Part(name, clear.role, clear.k, clear.n, to.key_id, size, sha256, 1)
     return _Sealed(part, container.Source(name, size, crc, lambda: container.file_chunks(folder / name)))
 
 
-def seal_container(sources: Sequence[container.Source], to: Recipient, path: Path) -> tuple[int, str, int]:
-    """Seal a clear part into a new file as it is made; gives size, SHA-256 and CRC-32 of the sealed bytes."""
+def seal_container(
+    sources: Sequence[container.Source], to: Recipient, path: Path, *, passing: bool = False
+) -> tuple[int, str, int]:
+    """Seal a clear part into a new file as it is made; gives size, SHA-256 and CRC-32 of the sealed bytes.
+
+    The file is durable, unless it is only a passing one that is copied into another at once.
+    """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         meter = _Meter(file)
-        seal_stream(io.BufferedReader(_Chunks(container.stream(sources)), 1 << 20), meter, to)
-        file.flush()
-        os.fsync(file.fileno())
+        if container.size_of(sources) <= _IN_ONE_PIECE:
+            meter.write(seal_bytes(b"".join(container.stream(sources)), to))
+        else:
+            seal_stream(io.BufferedReader(_Chunks(container.stream(sources)), 1 << 20), meter, to)
+        if not passing:
+            file.flush()
+            os.fsync(file.fileno())
     return meter.size, meter.sha256.hexdigest(), meter.crc
 
 

@@ -93,7 +93,7 @@ class ClearPart:
     archive: container.Archive
 
 
-def read_clear(  # noqa: PLR0913 - which part of which forsendelse, and what it must hold
+def read_clear(
     source: Path | bytes,
     facts: Facts,
     role: str,

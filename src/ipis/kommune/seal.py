@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,6 +26,8 @@ from ipis.kernel.forsendelse import pack as pack_forsendelse
 from ipis.kernel.header import Header
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune import precheck
+from ipis.kommune.answers import Answer, Kept, keep_known, read_answers, refuse_identity_numbers
+from ipis.kommune.extract import PERSON
 from ipis.kommune.keyring import Keyring, Sealed
 from ipis.kommune.pin import draw_feedback_code, read_pin
 from ipis.kommune.sealing import Prepared, prepare
@@ -37,6 +39,7 @@ from ipis.validation.findings import Report
 _HIGHEST_SEQUENCE = 9999
 _PHONE_LENGTH = 20
 _EMAIL_LENGTH = 254
+_SHOWN_LINES = 20
 
 
 class Language(StrEnum):
@@ -69,6 +72,12 @@ def seal(
     feedback_code: Annotated[
         bool, typer.Option("--feedback-code", help="Close the feedback with PIN + a code kept in the keyring.")
     ] = False,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="A worklist.csv in which svar (riktig) and begrunnelse are filled.", exists=True, dir_okay=False
+        ),
+    ] = None,
 ) -> None:
     """Check an extract and seal it to TPF and SSB."""
     season, ring = load_season(pack, keyring)
@@ -82,15 +91,19 @@ def seal(
     wish = Wish(contact, out, sequence, Limits(max_part_size, max_file_size))
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     _warn_of_contact(contact, season, console)
+    written = () if answers is None else read_answers(answers)
     with _progress(console) as progress:
         reading = progress.add_task("extract", total=None)
         checked = _check(extract, season, lambda done, whole: progress.update(reading, completed=done, total=whole))
         levels = _refuse_critical(checked.report)
-        prepared = prepare(checked.clear, season.collection.layout)
+        kept = _kept(written, checked, season, "" if answers is None else answers.name)
+        prepared = prepare(checked.clear, season.collection.layout, kept.answers)
         sealing = progress.add_task("forsendelse", total=None)
         files, sealed = seal_prepared(
             prepared, season, ring, wish, lambda done, whole: progress.update(sealing, completed=done, total=whole)
         )
+    if answers is not None:
+        _tell_answers(kept, contact.language, console)
     console.print(f"forsendelse {sealed.forsendelse}, sequence {sealed.sequence} (feil: {levels['feil']})")
     for path in files:
         typer.echo(str(path))
@@ -155,6 +168,22 @@ def _check(extract: Path, season: SeasonPack, progress: Callable[[int, int], Non
             raise
         key, year = season.active_key("tpf").key_id, error.params["found"]
         raise PackRefused("seasonpack.key_not_valid", rule="K002", key=key, year=year) from error
+
+
+def _kept(written: Sequence[Answer], checked: precheck.Checked, season: SeasonPack, file: str) -> Kept:
+    """Refuse answers that name a person by number, and keep those about this extract."""
+    tables = checked.clear.extract.tables
+    refuse_identity_numbers(written, tables[PERSON]["fid"], file)
+    return keep_known(written, tables, season)
+
+
+def _tell_answers(kept: Kept, language: str, console: Console) -> None:
+    """Say how many answers travel, and on which lines those stand that do not."""
+    lines = ", ".join(map(str, kept.left_out[:_SHOWN_LINES])) + (" …" if len(kept.left_out) > _SHOWN_LINES else "")
+    code = "answers.left_out" if kept.left_out else "answers.sealed"
+    told = Refused(code, sealed=len(kept.answers), left_out=len(kept.left_out), lines=lines)
+    text = told.render(language)
+    console.print(f"{text.found}; {text.do}")
 
 
 def _refuse_critical(report: Report) -> dict[str, int]:

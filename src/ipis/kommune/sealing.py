@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from ipis.kernel.keying import PERSON, Keyed
 from ipis.kernel.layout import Layout, RecordType
 from ipis.kernel.rows import id_columns, travelling_fields
 from ipis.kernel.seasonpack import SeasonPack
+from ipis.kommune.answers import Answer, seal_rows
 
 if TYPE_CHECKING:
     from ipis.kommune.extract import ClearExtract
@@ -38,11 +39,12 @@ class Prepared:
     rows: Rows
 
 
-def prepare(clear: ClearExtract, layout: Layout) -> Prepared:
-    """Give the rows of an extract that has been read and judged under fresh keys, identities apart."""
+def prepare(clear: ClearExtract, layout: Layout, answers: Sequence[Answer] = ()) -> Prepared:
+    """Give the rows of an extract that has been read and judged under fresh keys, identities apart, with answers."""
     keyed = keying.key_rows(clear.extract.tables, layout)
     records = _records(keyed, clear.identities, clear.judgement)
-    return Prepared(clear.header, Rows(records, keyed.tables, keyed.lokal, layout))
+    svar, lokal = seal_rows(answers, keyed.lokal) if answers else (None, keyed.lokal)
+    return Prepared(clear.header, Rows(records, keyed.tables, lokal, layout, svar))
 
 
 def header_of(written: Mapping[str, str | None], season: SeasonPack) -> Header:
@@ -71,9 +73,10 @@ def refuse_identity_numbers(extract: Extract, layout: Layout) -> None:
     person's own ids only. A column in which strangers' numbers stand by the share is refused as SSB would refuse it.
     """
     fid = extract.tables[PERSON]["fid"]
+    own = leak.OwnNumbers(fid)
     for name, record in layout.records.items():
-        texts = extract.tables[name].select(list(_text_columns(record)))
-        for found in leak.own_hits(texts, fid):
+        texts = leak.with_room(extract.tables[name].select(list(_text_columns(record))))
+        for found in leak.own_hits(texts, own):
             if found.hits:
                 raise _refusal(name, found.column, found.hits)
         for found in leak.leaking(leak.scan(texts)):
