@@ -5,7 +5,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from ipis.kernel.leak import ColumnHits, leaking, own_hits, scan
+from ipis.kernel.leak import ColumnHits, OwnNumbers, leaking, own_hits, scan, with_room
 
 NUMBER = "01815012352"
 DUF = "200012345607"
@@ -118,3 +118,17 @@ def test_ones_own_numbers_are_found_at_any_place(text, found):
 def test_without_numbers_of_ones_own_nothing_is_found():
     assert own_hits(pa.table({"kolonne": [NUMBER]}), pa.array([], pa.string()))[0].hits == 0
     assert own_hits(pa.table({"kolonne": [NUMBER]}), pa.array(["123456789012345"]))[0].hits == 0
+
+
+def test_columns_without_room_for_a_number_need_no_look():
+    table = pa.table(
+        {"kort": ["0181501235", None], "lang": ["01815012352", "x"], "tom": pa.nulls(2, pa.string()), "tall": [1, 2]}
+    )
+    assert with_room(table).column_names == ["lang"]
+
+
+def test_identifiers_made_ready_once_are_found_as_before_and_show_nothing():
+    ready = OwnNumbers(pa.array([NUMBER]))
+    table = pa.table({"kolonne": [f"se {NUMBER}"], "kort": ["1"]})
+    assert own_hits(table, ready) == own_hits(table, pa.array([NUMBER]))
+    assert NUMBER not in repr(ready)

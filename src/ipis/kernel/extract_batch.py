@@ -37,6 +37,7 @@ class Table:
 
     record: RecordType
     batches: list[pa.RecordBatch]
+    schema: pa.Schema
     rows: int = 0
 
     def add(self, texts: dict[str, pa.Array], persons: pa.Array) -> None:
@@ -48,20 +49,19 @@ class Table:
         }
         for each in self.record.fields.values():
             made |= columns.column(each, texts[each.name])
-        schema = self.record.schema()
-        self.batches.append(pa.RecordBatch.from_arrays([made[name] for name in schema.names], schema=schema))
+        self.batches.append(pa.RecordBatch.from_arrays([made[name] for name in self.schema.names], schema=self.schema))
         self.rows += count
 
     def finish(self) -> pa.Table:
         """Give the whole table, each column in one piece."""
-        table = pa.Table.from_batches(self.batches, schema=self.record.schema())
+        table = pa.Table.from_batches(self.batches, schema=self.schema)
         self.batches = []
         return table.combine_chunks()
 
 
 def new_tables(records: Sequence[RecordType]) -> dict[str, Table]:
     """Begin an empty table for each record type, by its name."""
-    return {record.name: Table(record, []) for record in records}
+    return {record.name: Table(record, [], record.schema()) for record in records}
 
 
 @dataclass(frozen=True, slots=True)

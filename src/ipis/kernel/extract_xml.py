@@ -175,7 +175,7 @@ class _Reader:
         if told.names[0] != self.layout.header.element:
             raise ExtractRefused("extract.root", rule="K004", file=self.path.name, element=shown(told.names[0]))
         size = cast("int", told.order[0])
-        alone = Pile(self._elements, self.limits)
+        alone = Pile(self._elements[:1], self.limits)
         first = np.zeros(1, dtype=np.int64)
         self._gather(alone, told.attributes[:size], first + size, first, first)
         self.header = _one(alone.spread()[self.layout.header.name])

@@ -51,12 +51,26 @@ def scan(table: pa.Table) -> tuple[ColumnHits, ...]:
     return tuple(_count(name, column, _ending_windows, _looks_like_identity) for name, column in _text_columns(table))
 
 
-def own_hits(table: pa.Table, identifiers: pa.Array | pa.ChunkedArray) -> tuple[ColumnHits, ...]:
+class OwnNumbers:
+    """Identifiers to look for, made ready once for many tables; it shows nothing."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, identifiers: pa.Array | pa.ChunkedArray) -> None:
+        """Take those of 11 or 12 digits; dummies of one repeated digit occur by themselves in other numbers."""
+        self.values = _as_numbers(identifiers)
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "<OwnNumbers>"
+
+
+def own_hits(table: pa.Table, identifiers: pa.Array | pa.ChunkedArray | OwnNumbers) -> tuple[ColumnHits, ...]:
     """Count values that contain one of these very identifiers of 11 or 12 digits, at any place and however separated.
 
     Dummies of one repeated digit are left aside: they occur by themselves in other numbers.
     """
-    own = _as_numbers(identifiers)
+    own = (identifiers if isinstance(identifiers, OwnNumbers) else OwnNumbers(identifiers)).values
 
     def is_own(digits: Bytes, lengths: Bytes) -> Bits:
         return np.isin(_values(digits, lengths), own)
@@ -64,11 +78,22 @@ def own_hits(table: pa.Table, identifiers: pa.Array | pa.ChunkedArray) -> tuple[
     return tuple(_count(name, column, _all_windows, is_own) for name, column in _text_columns(table))
 
 
+def with_room(table: pa.Table) -> pa.Table:
+    """Keep the text columns of which some value is long enough for an identity number: the others need no look."""
+    return table.select([name for name, column in _text_columns(table) if _has_room(column)])
+
+
 def _text_columns(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
     for field, column in zip(table.schema, table.columns, strict=True):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            yield field.name, column.cast(pa.large_string())
+            yield field.name, column if kind is field.type else column.cast(pa.large_string())
+
+
+def _has_room(column: pa.ChunkedArray) -> bool:
+    if column.null_count == len(column):
+        return False
+    return bool(pc.max(pc.binary_length(column)).as_py() >= _SHORT)
 
 
 def _count(
@@ -77,13 +102,13 @@ def _count(
     windows: Callable[[Places, Places], tuple[Places, Bytes]],
     is_hit: Callable[[Bytes, Bytes], Bits],
 ) -> ColumnHits:
-    hits = sum(_rows_hit(part, windows, is_hit) for part in _candidates(column))
+    hits = sum(_rows_hit(part, windows, is_hit) for part in _candidates(column)) if _has_room(column) else 0
     return ColumnHits(name, hits, len(column) - column.null_count)
 
 
 def _candidates(column: pa.ChunkedArray) -> Iterator[pa.Array]:
     """Give the values with at least eleven digits in a row, separators removed, some thousand at a time."""
-    for batch in pa.table({"value": column}).to_batches(max_chunksize=_ROWS):
+    for batch in pa.table({"value": column.cast(pa.large_string())}).to_batches(max_chunksize=_ROWS):
         values = batch.column("value")
         if (pc.max(pc.binary_length(values)).as_py() or 0) < _SHORT:
             continue
@@ -172,7 +197,7 @@ def _as_numbers(identifiers: pa.Array | pa.ChunkedArray) -> Places:
     """Read the identifiers of 11 or 12 digits as `_values` reads windows, without dummies of one repeated digit."""
     column = identifiers if isinstance(identifiers, pa.ChunkedArray) else pa.chunked_array([identifiers])
     found: list[Places] = [np.zeros(0, np.int64)]
-    for part in _candidates(column.cast(pa.large_string())):
+    for part in _candidates(column):
         whole = part.filter(pc.match_substring_regex(part, r"^[0-9]{11,12}$"))
         if not len(whole):
             continue

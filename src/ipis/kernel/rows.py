@@ -18,6 +18,8 @@ from ipis.kernel.answers import ID_COLUMNS, SVAR, SVAR_SCHEMA, keys_in
 from ipis.kernel.errors import ParcelRefused
 from ipis.kernel.layout import Field, Kind, Layout, RecordType
 
+_NOTHING: Final = pa.scalar("-", pa.large_string())
+"""How a cell without a value stands in a row that is summed up."""
 KEY: Final = "person_key"
 KEY_TYPE: Final = pa.binary(16)
 LOKAL: Final = "lokal"
@@ -111,7 +113,8 @@ def content_sha256(
 def _canonical_rows(columns: Sequence[pa.ChunkedArray]) -> list[memoryview]:
     if not columns or not len(columns[0]):
         return []
-    cells = [_cell(column) for column in columns]
+    first, *others = columns
+    cells = [_cell(first), *(_cell(column) if column.null_count < len(column) else _NOTHING for column in others)]
     line_feed = pa.scalar("\n", pa.large_string())
     rows = pc.binary_join_element_wise(*cells, line_feed, pa.scalar("", pa.large_string()))
     ordered = rows.take(pc.sort_indices(rows)).combine_chunks()
@@ -131,8 +134,13 @@ def _text(table: pa.Table, lokal: pa.Table, field: Field) -> pa.ChunkedArray:
     column = table[field.name]
     if field.kind is Kind.ID:
         return _value_of(column, lokal)
-    text = column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
-    return pc.coalesce(text, table[f"{field.name}__raw"]) if field.has_raw else text
+    if not field.has_raw:
+        return column
+    raw = table[f"{field.name}__raw"]
+    if column.null_count == len(column):
+        return raw
+    text = pc.cast(column, pa.string())
+    return text if raw.null_count == len(raw) else pc.coalesce(text, raw)
 
 
 def _value_of(local_keys: pa.ChunkedArray, lokal: pa.Table) -> pa.ChunkedArray:
@@ -142,7 +150,7 @@ def _value_of(local_keys: pa.ChunkedArray, lokal: pa.Table) -> pa.ChunkedArray:
 def _cell(text: Any) -> Any:
     wide = pc.cast(text, pa.large_string())
     length = pc.cast(pc.utf8_length(wide), pa.large_string())
-    return pc.fill_null(pc.binary_join_element_wise(length, wide, pa.scalar(":", pa.large_string())), "-")
+    return pc.fill_null(pc.binary_join_element_wise(length, wide, pa.scalar(":", pa.large_string())), _NOTHING)
 
 
 def _bytes16(chunk: pa.FixedSizeBinaryArray) -> NDArray[np.bytes_]:
