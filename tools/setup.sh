@@ -5,7 +5,9 @@ cd "$(dirname "$0")/.."
 list=$1
 python=${PYTHON:-python3}
 
-stamp() { cat "requirements/$1.txt" pyproject.toml | sha256sum | cut -c1-64; }
+lists() { [ "$1" = test ] && echo requirements/test.txt requirements/spark.txt || echo "requirements/$1.txt"; }
+# shellcheck disable=SC2046 – one word a list
+stamp() { cat $(lists "$1") pyproject.toml | sha256sum | cut -c1-64; }
 current() { [ -x .venv/bin/ipis ] && [ "$(cat ".venv/set-up-$1" 2>/dev/null)" = "$(stamp "$1")" ]; }
 
 # The test list holds all of the run list.
@@ -23,5 +25,9 @@ fi
 echo "setting up .venv from requirements/$list.txt"
 pip='.venv/bin/python -m pip --disable-pip-version-check --no-input'
 $pip install --quiet --require-hashes --only-binary :all: --requirement "requirements/$list.txt"
+if [ "$list" = test ]; then
+    $pip install --quiet --require-hashes --no-deps --no-build-isolation --only-binary :all: --no-binary pyspark \
+        --requirement requirements/spark.txt
+fi
 $pip install --quiet --no-deps --no-build-isolation --editable .
 stamp "$list" >".venv/set-up-$list"

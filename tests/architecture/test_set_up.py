@@ -78,9 +78,10 @@ def prepared(tmp_path):
     script = (ROOT / "tools/setup.sh").read_text(encoding="utf-8")
     plant(tmp_path, {"tools/setup.sh": script, "pyproject.toml": "x", ".venv/bin/ipis": "#!/bin/sh\n"})
     plant(tmp_path, {"requirements/run.txt": "a==1 --hash=x\n", "requirements/test.txt": "a==1 --hash=x\nb==2\n"})
+    plant(tmp_path, {"requirements/spark.txt": "c==3 --hash=x\n"})
     for name in ("tools/setup.sh", ".venv/bin/ipis"):
         (tmp_path / name).chmod(0o755)
-    stamp = "cat requirements/test.txt pyproject.toml | sha256sum | cut -c1-64 > .venv/set-up-test"
+    stamp = "cat requirements/test.txt requirements/spark.txt pyproject.toml | sha256sum | cut -c1-64 > .venv/set-up-test"
     subprocess.run(["sh", "-c", stamp], cwd=tmp_path, check=True)
     return tmp_path
 

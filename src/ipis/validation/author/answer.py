@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ipis.validation import rulebook
 from ipis.validation.catalogue import Level, Rule
-from ipis.validation.findings import Findings, Report
+from ipis.validation.findings import Findings, Report, Verdict
 from ipis.validation.run import run
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _side(rule: Rule) -> str:
 def _merged(reports: list[Report], texts: Any) -> Report:
     if len(reports) == 1:
         return reports[0]
-    verdicts, culprits = {}, {}
+    verdicts: dict[str, Verdict] = {}
+    culprits: dict[str, str] = {}
     for report in reports:
         verdicts |= dict(report.verdicts)
         culprits |= dict(report.culprits)

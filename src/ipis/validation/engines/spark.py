@@ -1,0 +1,247 @@
+"""Apache Spark as the distributed engine: one session per process, tables handed over as Arrow, the same rules.
+
+Never imported by default: it needs the extra `spark` and Java. The SQL is what `compile` and `stages` write; sqlglot
+turns its words into Spark's, and the pieces that differ are marked by the dialect and written here. The session is in
+ANSI mode: what overflows fails the scan and names its culprit, as in DuckDB, and never wraps around.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import shutil
+import subprocess
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from ipis.kernel.errors import Misuse
+from ipis.validation.engines import ScanFailed
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pyspark.sql import DataFrame, SparkSession
+
+_DAYS, _MOVED, _MATCHES, _EXACT = "IPIS_DAYS", "IPIS_MOVED", "IPIS_MATCHES", "IPIS_EXACT"
+_DECIMAL: Final = "DECIMAL(36, 6)"
+_QUIET = "rootLogger.level = off\n"
+_SETTINGS: Final = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.ansi.enabled": "true",
+    # Names of a layout that differ in capitals only are two names.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.default.parallelism": "2",
+    "spark.sql.adaptive.enabled": "false",
+    # Scans of a hundred rules are one wide projection: past this many fields Spark interprets row by row.
+    "spark.sql.codegen.maxFields": "2000",
+    # What failed is told as a kind of error; a plan in a message would hold literals.
+    "spark.sql.maxPlanStringLength": "0",
+    "spark.sql.execution.arrow.useLargeVarTypes": "false",
+    "spark.sql.catalogImplementation": "in-memory",
+}
+_TALKATIVE: Final = ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j", "py4j.clientserver")
+"""Loggers of pyspark that write an error's whole text, which holds values."""
+_lock = threading.Lock()
+_running: dict[str, Any] = {}
+
+
+class SparkDialect:
+    """Marks what Spark writes in its own way; `translated` puts Spark's words there."""
+
+    def days_between(self, later: str, earlier: str) -> str:
+        """Mark the days from one day to a later one."""
+        return f"{_DAYS}({later}, {earlier})"
+
+    def day_plus(self, day: str, sign: str, days: str) -> str:
+        """Mark a day moved by days."""
+        return f"{_MOVED}({day}, {'' if sign == '+' else '-'}({days}))"
+
+    def matches(self, text: str, pattern: str) -> str:
+        """Mark a match of the whole text."""
+        return f"{_MATCHES}({text}, {pattern})"
+
+    def exact(self, number: str) -> str:
+        """Mark a number with six decimals, null where it has none."""
+        return f"{_EXACT}({number})"
+
+    def total(self, numbers: str) -> str:
+        """Write the sum."""
+        return f"SUM({numbers})"
+
+
+class Spark:
+    """One session for one run: views of its own, in the process's one local cluster."""
+
+    dialect = SparkDialect()
+
+    def __init__(self, cores: int = 2, memory: str = "2g") -> None:
+        """Join the process's cluster, or start it: `cores` and `memory` are those of the first."""
+        self._session = _cluster(cores, memory).newSession()
+        self._kept: list[DataFrame] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make an Arrow table readable under a name."""
+        self._session.createDataFrame(_plain(table)).createOrReplaceTempView(name)
+
+    def view(self, name: str, select: str) -> None:
+        """Give a SELECT a name."""
+        self._frame(select).createOrReplaceTempView(name)
+
+    def keep(self, name: str, select: str) -> None:
+        """Run a SELECT now and keep its rows; what is built on it does not run it again."""
+        frame = self._frame(select)
+        try:
+            kept = frame.localCheckpoint(eager=True)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, its text may hold a value
+            raise ScanFailed(_kind(error)) from None
+        self._kept.append(kept)
+        kept.createOrReplaceTempView(name)
+
+    def query(self, select: str) -> pa.Table:
+        """Run a SELECT and read its rows as Arrow."""
+        try:
+            return self._frame(select).toArrow()
+        except ScanFailed:
+            raise
+        except Exception as error:  # noqa: BLE001 -- as above
+            raise ScanFailed(_kind(error)) from None
+
+    def close(self) -> None:
+        """Drop the views and kept rows of this run; the cluster stays for the next."""
+        for view in self._session.catalog.listTables():
+            self._session.catalog.dropTempView(view.name)
+        for frame in self._kept:
+            frame.unpersist()
+        self._kept.clear()
+
+    def _frame(self, select: str) -> DataFrame:
+        try:
+            return self._session.sql(translated(select))
+        except Exception as error:  # noqa: BLE001 -- as above
+            raise ScanFailed(_kind(error)) from None
+
+
+@cache
+def translated(select: str) -> str:
+    """Write a SELECT of ours in Spark's words."""
+    tree = sqlglot.parse_one(select, read="duckdb").transform(_spark)
+    return tree.sql(dialect="spark")
+
+
+def _spark(node: exp.Expression) -> exp.Expression:
+    """Replace one marked piece; all else is left to sqlglot."""
+    if isinstance(node, exp.AnyValue):
+        # Which of several values is taken depends on the plan: take the least, on every run.
+        return exp.Min(this=node.this)
+    if not isinstance(node, exp.Anonymous) or str(node.this).upper() not in _PIECES:
+        return node
+    return _PIECES[str(node.this).upper()](*node.expressions)
+
+
+def _days(later: exp.Expression, earlier: exp.Expression) -> exp.Expression:
+    return _cast(exp.Anonymous(this="DATEDIFF", expressions=[later, earlier]), "BIGINT")
+
+
+def _moved(day: exp.Expression, days: exp.Expression) -> exp.Expression:
+    return exp.Anonymous(this="DATE_ADD", expressions=[day, _cast(days, "INT")])
+
+
+def _matches(text: exp.Expression, pattern: exp.Expression) -> exp.Expression:
+    return exp.RegexpLike(this=text, expression=exp.Literal.string(rf"\A(?:{pattern.name})\z"))
+
+
+def _exact(number: exp.Expression) -> exp.Expression:
+    return exp.TryCast(this=number, to=exp.DataType.build(_DECIMAL), safe=True)
+
+
+def _cast(value: exp.Expression, kind: str) -> exp.Expression:
+    return exp.Cast(this=value, to=exp.DataType.build(kind))
+
+
+_PIECES = {_DAYS: _days, _MOVED: _moved, _MATCHES: _matches, _EXACT: _exact}
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Give columns the types that Spark reads from Arrow; what it could not read is of no use to a rule."""
+    for place, field in enumerate(table.schema):
+        kind = _plain_type(field.type)
+        if kind != field.type:
+            table = table.set_column(place, field.name, table[field.name].cast(kind))
+    return table
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.binary()
+    if pa.types.is_unsigned_integer(kind):
+        return pa.int64()
+    return kind
+
+
+def _kind(error: BaseException) -> str:
+    """Name the kind of error; Spark's own text may hold a value."""
+    condition = getattr(error, "getCondition", None)
+    name = condition() if callable(condition) else None
+    return str(name) if name else type(error).__name__
+
+
+def _cluster(cores: int, memory: str) -> SparkSession:
+    """Start the local cluster of this process, once; raises `Misuse` where pyspark or Java is missing."""
+    with _lock:
+        if "session" not in _running:
+            _running["session"] = _start(cores, memory)
+    session: SparkSession = _running["session"]
+    return session
+
+
+def _start(cores: int, memory: str) -> SparkSession:
+    try:
+        from pyspark import SparkConf, SparkContext
+        from pyspark.errors import PySparkException
+        from pyspark.java_gateway import launch_gateway
+        from pyspark.sql import SparkSession
+    except ModuleNotFoundError as error:
+        raise Misuse("engine.no_spark", module=error.name or "pyspark") from None
+    for name in _TALKATIVE:
+        logging.getLogger(name).disabled = True
+    folder = Path(tempfile.mkdtemp(prefix="ipis-spark-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    quiet = folder / "log4j2.properties"
+    quiet.write_text(_QUIET, encoding="ascii")
+    settings = _SETTINGS | {
+        "spark.driver.memory": memory,
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.local.dir": str(folder),
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet} -Djava.io.tmpdir={folder}",
+    }
+    conf = SparkConf().setMaster(f"local[{cores}]").setAppName("ipis").setAll(list(settings.items()))
+    try:
+        # Spark's own words go nowhere: they may hold a value.
+        gateway = launch_gateway(conf, popen_kwargs={"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL})
+    except (PySparkException, OSError):
+        raise Misuse("engine.no_java") from None
+    return SparkSession(SparkContext(gateway=gateway, conf=conf))
