@@ -30,6 +30,7 @@ from ipis.kernel.receipt import Receipt, SignedReceipt, sign
 from ipis.kernel.sealed import Identity
 from ipis.kernel.secret import Secret
 from ipis.kernel.signature import SigningKey
+from ipis.kommune.answers import Answer, seal_rows
 
 TEST = Environment.TEST
 TESTVIK, NABO, BYDAL = "0403", "0412", "0301"
@@ -90,6 +91,11 @@ class Content:
     seed: int = 1
     text: str = ""
     """Put in a text field of every service, for the leak scan."""
+    answers: tuple[Answer, ...] = ()
+    bruker: str = "B"
+    """What every brukerNr begins with."""
+    unlinkable: frozenset[int] = frozenset()
+    """The persons without a national pseudonym."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,8 @@ def parcel(folder: Path, tpf: Tpf, pack_: seasonpack.SeasonPack, content: Conten
     work = folder / secrets.token_hex(8)
     work.mkdir()
     contact = Contact(content.email, content.phone, Secret(content.pin), None, content.language)
-    rows = Rows(_identities(keys), keyed.tables, keyed.lokal, kinds)
+    svar, lokal = seal_rows(content.answers, keyed.lokal) if content.answers else (None, keyed.lokal)
+    rows = Rows(_identities(keys), keyed.tables, lokal, kinds, svar)
     (file,) = pack(
         facts, rows, contact, pack_.recipients, tpf.sender, work / "a.forsendelse", Limits(content.part_bytes)
     )
@@ -233,12 +240,16 @@ def seal_mappings(
 def mapping_of(keys: np.ndarray, persons: int, content: Content) -> pa.Table:
     """What TPF makes of the identities: by person key, a pseudonym that only depends on the person."""
     order = np.argsort(np.ascontiguousarray(keys).view("S16").reshape(-1))
-    known = order < persons
+    known = (order < persons) & ~np.isin(order, list(content.unlinkable))
     return pa.table(
         {
             "person_key": pa.array([bytes(key) for key in keys[order]], pa.binary(16)),
             "pseudonym": pa.array(
-                [pseudonym_of(int(n)) if n < persons else secrets.token_bytes(16) for n in order], pa.binary(16)
+                [
+                    pseudonym_of(int(n)) if each else secrets.token_bytes(16)
+                    for n, each in zip(order, known, strict=True)
+                ],
+                pa.binary(16),
             ),
             "id_class": ["national" if each else "unlinkable" for each in known],
             "key_version": pa.array([content.key_version] * len(order), pa.int16()),
@@ -281,7 +292,7 @@ def extract_tables(kinds: Layout, content: Content) -> dict[str, pa.Table]:
 
 def _value(kind: Kind, name: str, n: int, owner: int | None, content: Content) -> object:
     if kind is Kind.ID:
-        return f"B{owner}" if name == "brukerNr" else f"{name}-{n}-{content.seed}"
+        return f"{content.bruker}{owner}" if name == "brukerNr" else f"{name}-{n}-{content.seed}"
     if kind is Kind.STR:
         # A synthetic number of its own in each row, for the leak scan.
         return content.text.format(n=n) if content.text else f"tekst æ{n}"

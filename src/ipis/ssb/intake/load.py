@@ -88,7 +88,7 @@ class Loader:
         delivery = _delivery(row, self._manifest(row), opened)
         delivery.objects_sha256 = ObjectStore(self.settings.objects).put(out, delivery.folder)
         kill.reach(self.settings, "load:stored")
-        self._commit(row, delivery, pack, job)
+        self._commit(row, delivery, pack, job, opened.answers)
         kill.reach(self.settings, "load:committed")
 
     def clear(self, job: Job) -> None:
@@ -133,7 +133,7 @@ class Loader:
         )
         return self.child.run(open_forsendelse, task)
 
-    def _commit(self, row: Forsendelse, delivery: Delivery, pack: SeasonPack, job: Job) -> None:
+    def _commit(self, row: Forsendelse, delivery: Delivery, pack: SeasonPack, job: Job, answers: int) -> None:
         """Write the catalogue row with R3, the jobs that follow and the receipt mail, all or nothing."""
         at = self.settings.business_clock().now()
         with transaction.atomic():
@@ -143,7 +143,7 @@ class Loader:
             Forsendelse.objects.filter(pk=row.pk).update(delivery=delivery)
             move(row, State.LOADED, actor=_ACTOR)
             _pin_key_check(row)
-            kvittering.issue(Kind.R3, delivery, key=self.keys.receipt, at=at, details=_details(delivery))
+            kvittering.issue(Kind.R3, delivery, key=self.keys.receipt, at=at, details=_details(delivery, answers))
             Job.queue(CLEAR, row.forsendelse)
             Job.queue(FEEDBACK, row.forsendelse)
             receipt = pack.collection.receipt
@@ -238,11 +238,12 @@ def _delivery(row: Forsendelse, manifest: Manifest, opened: Opened) -> Delivery:
     )
 
 
-def _details(delivery: Delivery) -> dict[str, str | int | None]:
-    """Tell in R3 what was loaded: rows of each record type and the sum of the content, nothing of a person."""
+def _details(delivery: Delivery, answers: int) -> dict[str, str | int | None]:
+    """Tell in R3 what was loaded: rows of each record type, answers, the sum of the content, nothing of a person."""
     same = delivery.same_content_as
     counts: dict[str, str | int | None] = {f"rows_{name}": count for name, count in delivery.rows.items()}
     return counts | {
+        "answers": answers,
         "content_sha256": delivery.content_sha256,
         "same_content_as": same.forsendelse if same else None,
     }

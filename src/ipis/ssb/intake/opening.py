@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ipis.kernel import leak, opening
+from ipis.kernel.answers import SVAR
 from ipis.kernel.collection import load as load_collection
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.environment import Environment
@@ -23,6 +24,7 @@ from ipis.kernel.rows import LOKAL
 from ipis.kernel.sealed import Identity, load_identity, open_to_file
 from ipis.ssb.intake.join import join
 from ipis.ssb.layer import LayerKey
+from ipis.ssb.register.answer_rows import kept_answers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +60,8 @@ class Opened:
 
     rows: dict[str, int]
     content_sha256: str
+    answers: int
+    """How many answers the municipality gave."""
 
 
 def ready() -> bool:
@@ -75,12 +79,16 @@ def open_forsendelse(task: Task) -> Opened:
         [_data_part(task, part, facts, layout, identity) for part in manifest.by_role("data")], layout
     )
     mapping = opening.join_mapping(_mapping_parts(task, facts, identity), delivered.commitment)
-    _refuse_leaks(delivered.tables, delivered.lokal)
+    _refuse_leaks(delivered.tables, delivered.lokal, delivered.answers)
     layer = LayerKey.load(task.layer_file, task.environment)
     tables = join(delivered.tables, mapping, layer, year=facts.year, key_version=task.key_version)
-    for name, table in {**tables, LOKAL: delivered.lokal}.items():
+    files = {**tables, LOKAL: delivered.lokal}
+    if delivered.answers is not None:
+        files[SVAR] = kept_answers(delivered.answers, tables, delivered.lokal, layout)
+    for name, table in files.items():
         (task.out / f"{name}.parquet").write_bytes(memoryview(write_parquet(table)))
-    return Opened({name: table.num_rows for name, table in tables.items()}, delivered.content_sha256)
+    answers = 0 if delivered.answers is None else delivered.answers.num_rows
+    return Opened({name: table.num_rows for name, table in tables.items()}, delivered.content_sha256, answers)
 
 
 def _data_part(task: Task, part: Part, facts: Facts, layout: Layout, identity: Identity) -> opening.DataPart:
@@ -107,8 +115,14 @@ def _mapping_part(
         staged.unlink()
 
 
-def _refuse_leaks(tables: Mapping[str, pa.Table], lokal: pa.Table) -> None:
-    """Refuse the whole, naming record and column, when a column holds what looks like identity numbers."""
+def _refuse_leaks(tables: Mapping[str, pa.Table], lokal: pa.Table, answers: pa.Table | None) -> None:
+    """Refuse the whole, naming record and column, when a column holds what looks like identity numbers.
+
+    In the text of an answer one is enough: the municipality's module lets none through.
+    """
+    for found in () if answers is None else leak.scan(answers):
+        if found.hits:
+            raise ParcelRefused("intake.leak", record=SVAR, column=found.column, hits=found.hits)
     for record, table in {**tables, LOKAL: lokal}.items():
         for found in leak.leaking(leak.scan(table)):
             raise ParcelRefused("intake.leak", record=record, column=found.column, hits=found.hits)

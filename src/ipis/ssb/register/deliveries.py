@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ipis.kernel.answers import SVAR
 from ipis.kernel.errors import OurFault
 from ipis.ssb.register.models import Delivery, Phase
 
@@ -27,6 +28,7 @@ FEEDBACK = "feedback"
 REVALIDATE = "revalidate"
 """The kind of job that runs the rules again over a stored delivery; its subject is the forsendelse's id."""
 LOKAL = "lokal.parquet"
+_NO_RECORDS = frozenset({LOKAL, f"{SVAR}.parquet"})
 LOKAL_SCHEMA = pa.schema([pa.field("local_key", pa.int64()), pa.field("value", pa.string())])
 
 
@@ -84,7 +86,7 @@ def same_content(delivery_of: Delivery) -> Delivery | None:
 
 def open_tables(delivery: Delivery, store: ObjectStore) -> dict[str, pa.Table]:
     """Read the tables of a delivery: record name -> table with the layout's columns, `_row` and `_person`."""
-    names = [name for name in delivery.objects_sha256 if name != LOKAL]
+    names = [name for name in delivery.objects_sha256 if name not in _NO_RECORDS]
     return {name.removesuffix(".parquet"): _read(delivery, store, name) for name in names}
 
 
