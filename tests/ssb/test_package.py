@@ -20,7 +20,8 @@ from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
 from ipis.ssb.feedback.page import SHOWN
 from ipis.ssb.feedback.texts import load_texts
-from ipis.ssb.tables.compute import compare
+from ipis.ssb.tables.compare import Sides, compare
+from ipis.ssb.tables.compute import CELLS
 from ipis.ssb.tables.definition import load_tables
 
 AT = datetime(2018, 1, 2, 9, 30, tzinfo=UTC)
@@ -35,7 +36,7 @@ def collection():
 
 def contents(collection, feilliste, language="nb", phase="open", made_at=AT, **changes):
     """Make the contents of a feedback to Hamar."""
-    tables = tuple(compare(table, {}, None) for table in load_tables(collection))
+    tables = compare(load_tables(collection), Sides(CELLS.empty_table()))
     values = {"kommune_name": "Hamar", "bydel": "00", "sequence": 2, "tables": tables} | changes
     return Contents(
         kommune="0403",
@@ -167,7 +168,8 @@ def test_what_was_fixed_is_shown_too(collection):
 def test_a_district_last_year_and_the_nation_are_named(collection):
     """Columns stand only where there is something in them."""
     none = make_feilliste(Keyed(findings(), {}), None)
-    tables = tuple(compare(table, {}, {}, {}) for table in load_tables(collection))
+    none_yet = CELLS.empty_table()
+    tables = compare(load_tables(collection), Sides(none_yet, last_year=none_yet), none_yet)
     page = render_files(contents(collection, none, bydel="03", tables=tables))["tilbakemelding.html"].decode()
     assert "Hamar, bydel 03" in page
     assert "I fjor" in page

@@ -21,7 +21,8 @@ from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.packs import pack_of
 from ipis.ssb.register.deliveries import deliveries_as_of, lokal_keys, open_tables, previous_delivery
 from ipis.ssb.register.objects import ObjectStore
-from ipis.ssb.tables.compute import Cells, ControlTable, compare, compute, outcomes_of
+from ipis.ssb.tables.compare import ControlTable, Sides, compare
+from ipis.ssb.tables.compute import Counted, compute_many, findings_of, outcomes_of
 from ipis.ssb.tables.definition import load_tables
 from ipis.validation import rulebook
 from ipis.validation.effects import apply
@@ -29,7 +30,6 @@ from ipis.validation.findings import Findings
 from ipis.validation.run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from ipis.kernel.sealed import Identity
@@ -43,7 +43,7 @@ class Judged:
     """A delivery as judged: the findings its municipality is told of (STORED), the control tables of what counts."""
 
     findings: pa.Table
-    cells: Mapping[str, Cells]
+    cells: pa.Table
 
     @property
     def verdicts_sha256(self) -> str:
@@ -73,11 +73,12 @@ class Judge:
         last_year = None if earlier is None else open_tables(earlier, self.store)
         of_records = run(collection, tables, at="S", last_year=last_year, header=delivery.header).findings
         counted = apply(tables, of_records, collection)
-        left_out = {name: _missing_rows(tables[name], counted[name]) for name in tables}
-        cells = compute(load_tables(collection), counted, outcomes_of(tables, of_records.table, left_out))
         contact = contact_of(delivery.forsendelse, self.settings, self.identity)
         of_delivery = judge_delivery(delivery, contact, collection)
         findings = Findings(pa.concat_tables([of_records.table, of_delivery]), of_records.texts)
+        outcomes = outcomes_of(tables, of_records.table, counted)
+        told = findings_of(findings.table, of_records.texts.rules)
+        (cells,) = compute_many(collection, [Counted(counted, delivery.header, outcomes, told)])
         return Judged(_told_to_kommune(findings, pack, delivery.sequence, language), cells)
 
     def feilliste(self, delivery: Delivery, judged: Judged, pack: SeasonPack, language: str) -> pa.Table:
@@ -91,12 +92,11 @@ class Judge:
 
     def control_tables(self, delivery: Delivery, judged: Judged, pack: SeasonPack) -> tuple[ControlTable, ...]:
         """Put the tables beside last year's; the nation's column is empty until a year is published."""
-        earlier, before = last_years(delivery), dict[str, Cells]()
-        if earlier is not None:
-            its_pack = pack_of(self.settings, earlier.register, earlier.year)
-            before = dict(self.judge(earlier, its_pack, "nb").cells)
-        tables = load_tables(pack.collection)
-        return tuple(compare(table, judged.cells[table.id], before.get(table.id)) for table in tables)
+        beside: dict[str, pa.Table] = {}
+        for name, other in (("last_year", last_years(delivery)), ("previous", previous_delivery(delivery))):
+            if other is not None:
+                beside[name] = self.judge(other, pack_of(self.settings, other.register, other.year), "nb").cells
+        return compare(load_tables(pack.collection), Sides(judged.cells, **beside))
 
     def keep_findings(self, delivery: Delivery, revision: int, findings: pa.Table) -> None:
         """Keep findings durably, for the comparison with the next delivery."""
@@ -145,8 +145,3 @@ def _told_to_kommune(findings: Findings, pack: SeasonPack, sequence: int, langua
         schema=STORED,
     )
     return stored.filter(pa.array([rule.audience == "kommune" for rule in of], pa.bool_()))
-
-
-def _missing_rows(all_rows: pa.Table, counted: pa.Table) -> pa.Array:
-    rows = all_rows["_row"].combine_chunks()
-    return rows.filter(pc.invert(pc.is_in(rows, value_set=counted["_row"].combine_chunks())))

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.ssb.keys import FeedbackKeys
     from ipis.ssb.settings import SsbSettings
-    from ipis.ssb.tables.compute import ControlTable
+    from ipis.ssb.tables.compare import ControlTable
 
 _AT_ONCE = "at_once"
 _HELD_BACK = "feedback.held_back"

@@ -41,8 +41,8 @@ def render_files(contents: Contents) -> dict[str, bytes]:
     for table in contents.tables:
         language, keys = contents.texts.language, table.definition.keys
         figures = ("this", "last_year", "change", "nation")
-        header = [key.label[language] for key in keys] + [contents.texts[f"table.{figure}"] for figure in figures]
-        rows = ([*table.labels(row, language), *(getattr(row, figure) for figure in figures)] for row in table.rows)
+        header = [*(key.label[language] for key in keys), "", *(contents.texts[f"table.{each}"] for each in figures)]
+        rows = ([*said, *numbers] for said, numbers in table.lines(language))
         files[f"{table.definition.id}.csv"] = write_csv(header, rows)
     files["om.json"] = _about(contents)
     return files

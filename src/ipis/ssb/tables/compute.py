@@ -1,119 +1,147 @@
-"""Computes control tables with one scan each, in DuckDB over Arrow; a cell of the grid that nobody fills is 0."""
+"""Computes the control tables of many deliveries in one go: the delivery is always the first key, then it is sliced.
+
+A unit is one delivery, or several whose rows count together (the predecessors of a merged municipality, the nation).
+"""
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipis.ssb.tables.definition import POST
+from ipis.ssb.tables.batch import Batch, Counted, batch
+from ipis.ssb.tables.definition import load_tables
+from ipis.ssb.tables.query import UNIT, Group, groups, number, statement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping, Sequence
 
-    from ipis.ssb.tables.definition import Key, TableDefinition
+    from ipis.kernel.collection import Collection
+    from ipis.ssb.tables.definition import TableDefinition
+    from ipis.ssb.tables.measures import Measure
+    from ipis.validation.catalogue import Rule
 
-Cells = dict[tuple[str, ...], int]
-"""Key values, in the order of the table's keys -> the measure."""
+KEYS = ("k0", "k1", "k2")
+CELLS = pa.schema(
+    [
+        pa.field("table", pa.string(), nullable=False),
+        *(pa.field(key, pa.string(), nullable=False) for key in KEYS),
+        pa.field("measure", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+    ]
+)
+"""The figures of one unit in long form: a row for each cell that somebody fills; keys that a table lacks are empty."""
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a finished table: key values and the four figures; None where there is nothing to compare with."""
-
-    keys: tuple[str, ...]
-    this: int
-    last_year: int | None
-    change: int | None
-    nation: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ControlTable:
-    """A finished table."""
-
-    definition: TableDefinition
-    rows: tuple[Row, ...]
-
-    def labels(self, row: Row, language: str) -> list[str]:
-        """Give a row's keys in words; a value outside the grid is shown as it stands."""
-        names = [dict(key.values) for key in self.definition.keys]
-        return [known[code][language] if code in known else code for known, code in zip(names, row.keys, strict=True)]
+__all__ = ["CELLS", "Counted", "compute_many", "findings_of", "outcomes_of"]
 
 
-def compute(
-    definitions: tuple[TableDefinition, ...], tables: Mapping[str, pa.Table], outcomes: pa.Table
-) -> dict[str, Cells]:
-    """Compute every table of one delivery: id -> cells. `tables` are what counts, `outcomes` the records `post`."""
-    with duckdb.connect(config={"enable_external_access": "false", "threads": "2"}) as engine:
-        for name, table in {**tables, POST: outcomes}.items():
-            engine.register(name, table)
-        engine.execute("SET lock_configuration = true")
-        return {table.id: _cells(engine, table) for table in definitions}
+def compute_many(
+    collection: Collection,
+    counted: Sequence[Counted],
+    *,
+    units: Sequence[int] | None = None,
+    only: Container[str] | None = None,
+) -> list[pa.Table]:
+    """Compute every table (or `only` these) of many deliveries; one table of CELLS for each unit.
+
+    `units[i]` is the unit of delivery i (default: each its own); a person counts once in each delivery of a unit.
+    """
+    count = len(counted) if units is None else max(units, default=-1) + 1
+    tables = [table for table in load_tables(collection) if only is None or table.id in only]
+    wanted = {column for table in tables for column in table.columns()}
+    with batch(collection, counted, wanted, units) as rows:
+        found = [part for table in tables for part in _compute(table, rows)]
+    if not found:
+        return [CELLS.empty_table()] * count
+    return _sliced(pa.concat_tables(found), count)
 
 
-def compare(
-    definition: TableDefinition, this: Cells, last_year: Cells | None, nation: Cells | None = None
-) -> ControlTable:
-    """Put this delivery beside last year and the nation, over the whole grid and what lies outside it."""
-    grid = list(itertools.product(*([code for code, _ in key.values] for key in definition.keys)))
-    outside = sorted(set(this) | set(last_year or ())) if definition.keys else []
-    seen = set(grid)
-    rows = [_row(keys, this, last_year, nation) for keys in [*grid, *(keys for keys in outside if keys not in seen)]]
-    return ControlTable(definition, tuple(row for row in rows if "" not in row.keys or row.this or row.last_year))
-
-
-def outcomes_of(tables: Mapping[str, pa.Table], findings: pa.Table, left_out: Mapping[str, pa.Array]) -> pa.Table:
+def outcomes_of(tables: Mapping[str, pa.Table], findings: pa.Table, counted: Mapping[str, pa.Table]) -> pa.Table:
     """Make the pseudo-record `post`: for each record its type and whether it was left out, remarked on, or accepted.
 
-    `findings` has columns record and row; `left_out` gives, for each record type, the rows that do not count.
+    `findings` has columns record and row; `counted` are the tables that were left when the effects were applied.
     """
     parts = []
     for name, table in tables.items():
-        rows = table.column("_row").combine_chunks()
+        rows = table["_row"].combine_chunks()
         remarked = findings.filter(pc.equal(findings["record"], name))["row"].combine_chunks()
-        outside = left_out.get(name, pa.array([], rows.type))
+        kept = counted[name]["_row"].combine_chunks() if name in counted else pa.array([], rows.type)
         outcome = pc.if_else(
-            pc.is_in(rows, value_set=outside.cast(rows.type)),
-            "utenfor",
+            pc.is_in(rows, value_set=kept.cast(rows.type)),
             pc.if_else(pc.is_in(rows, value_set=remarked.cast(rows.type)), "merknad", "godtatt"),
+            "utenfor",
         )
-        types = pa.repeat(pa.scalar(name), len(rows))
-        parts.append(pa.table({"type": types, "utfall": outcome.cast(pa.string())}))
-    return pa.concat_tables(parts)
+        parts.append(pa.table({"type": pa.repeat(pa.scalar(name), len(rows)), "utfall": outcome.cast(pa.string())}))
+    return pa.concat_tables(parts) if parts else pa.table({"type": pa.array([], pa.string()), "utfall": []})
 
 
-def _cells(engine: duckdb.DuckDBPyConnection, table: TableDefinition) -> Cells:
-    keys = ", ".join(f"{_key_sql(key)} AS k{n}" for n, key in enumerate(table.keys))
-    measure = f"count(DISTINCT {_name(table.distinct)})" if table.distinct else "count(*)"
-    groups = ", ".join(str(n + 1) for n in range(len(table.keys)))
-    rows = engine.execute(f"SELECT {keys}, {measure} FROM {_name(table.record)} GROUP BY {groups}").fetchall()
-    return {tuple(row[:-1]): row[-1] for row in rows}
+def findings_of(findings: pa.Table, rules: Mapping[str, Rule]) -> pa.Table:
+    """Make the pseudo-record `funn`: rule, level, record and field of each finding that the municipality is told of."""
+    told = [rule.id for rule in rules.values() if rule.audience == "kommune"]
+    rows = findings.filter(pc.is_in(findings["rule"], value_set=pa.array(told, pa.string())))
+    names = pa.array(list(rules), pa.string())
+    levels = pa.array([rule.level.value for rule in rules.values()], pa.string())
+    level = levels.take(pc.index_in(rows["rule"].combine_chunks(), value_set=names))
+    return pa.table({"rule": rows["rule"], "level": level, "record": rows["record"], "field": rows["field"]})
 
 
-def _key_sql(key: Key) -> str:
-    column = _name(key.column)
-    if not key.bands:
-        return f"coalesce(CAST({column} AS VARCHAR), '')"
-    cases = " ".join(f"WHEN {column} >= {bound} THEN '{bound}'" for bound in reversed(key.bands))
-    return f"CASE {cases} ELSE '' END"
+def _compute(table: TableDefinition, rows: Batch) -> list[pa.Table]:
+    return [part for group in groups(table) for part in _parts(group, rows)]
 
 
-def _row(keys: tuple[str, ...], this: Cells, last_year: Cells | None, nation: Cells | None) -> Row:
-    now = this.get(keys, 0)
-    before = None if last_year is None else last_year.get(keys, 0)
-    return Row(
-        keys=keys,
-        this=now,
-        last_year=before,
-        change=None if before is None else now - before,
-        nation=None if nation is None else nation.get(keys, 0),
-    )
+def _parts(group: Group, rows: Batch) -> list[pa.Table]:
+    """Count a group of measures and turn the answer into long form, one part a measure."""
+    answer = rows.query(statement(group, rows.names[group.table.record], rows.scope))
+    keys = {
+        name: answer[name].combine_chunks() if name in answer.column_names else _same("", answer.num_rows)
+        for name in KEYS
+    }
+    known = [_grid_codes(group, place) for place in range(len(group.table.keys))]
+    shown = np.ones(answer.num_rows, np.bool_)
+    for place, blank_is_shown in enumerate(known):
+        if not blank_is_shown:
+            shown &= np.asarray(pc.not_equal(keys[f"k{place}"], ""))
+    parts = []
+    for place, measure in enumerate(group.measures):
+        value = answer[f"m{place}"].combine_chunks()
+        if measure.per is not None:
+            value = _divided(value, answer[UNIT].combine_chunks(), measure, rows)
+        parts.append(
+            pa.table(
+                {
+                    UNIT: answer[UNIT].combine_chunks().cast(pa.int32()),
+                    "table": _same(group.table.id, answer.num_rows),
+                    **keys,
+                    "measure": _same(measure.id, answer.num_rows),
+                    "value": value,
+                }
+            ).filter(pa.array(shown))
+        )
+    return parts
 
 
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _grid_codes(group: Group, place: int) -> bool:
+    """Tell whether rows without a value of this key are shown."""
+    return "" in dict(group.table.keys[place].values)
+
+
+def _divided(value: pa.Array, units: pa.Array, measure: Measure, rows: Batch) -> pa.Array:
+    """Divide by the unit's one number; by nothing, or by 0, is empty."""
+    assert measure.per is not None  # noqa: S101 -- asked for by the caller
+    by = rows.query(number(measure.per.aggregate, rows.names[measure.per.record], rows.scope))
+    divisor = by["m0"].combine_chunks().take(pc.index_in(units, value_set=by[UNIT].combine_chunks().cast(units.type)))
+    divisor = pc.if_else(pc.equal(divisor, 0), pa.scalar(None, pa.float64()), divisor)
+    return pc.multiply(pc.divide(value, divisor), measure.per.factor)
+
+
+def _sliced(found: pa.Table, count: int) -> list[pa.Table]:
+    units = np.asarray(found[UNIT])
+    ordered = found.take(pa.array(np.argsort(units, kind="stable"))).drop_columns([UNIT]).cast(CELLS)
+    ends = np.cumsum(np.bincount(units, minlength=count))
+    return [ordered.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _same(text: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), count)

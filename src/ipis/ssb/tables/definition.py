@@ -1,121 +1,118 @@
-"""Reads the tables of a definition folder (`tables/*.yaml`); what is not a table is refused, with its file and id."""
+"""The control tables of a collection year as typed from `tables/*.yaml` (docs/spec/tables.md): whole, or refused.
+
+Conditions are typed terms of the rule language; engines are given SQL made from them, never a definition's own text.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from ipis.kernel.errors import LANGUAGES, DefinitionRefused
+from ipis.ssb.tables.conditions import Conditions, names_in
+from ipis.ssb.tables.keys import Key, read_key
+from ipis.ssb.tables.measures import Measure, read_measure
+from ipis.ssb.tables.reading import Node, Text, read_list
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from ipis.kernel.collection import Collection
+    from ipis.validation.terms import Term
 
-POST = "post"
-"""The pseudo-record with one row for each record of a delivery: its `type` and its `utfall`."""
+MAX_KEYS = 3
+"""The most keys a table can have: what is published has as many columns."""
+_KEPT = 8
+_read: dict[str, tuple[TableDefinition, ...]] = {}
 
-Text = dict[str, str]
 
+class Compares(StrEnum):
+    """What a table stands beside."""
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One side of a table: a column, or a number banded by its lower bounds, and the values of the grid in order."""
-
-    column: str
-    label: Text
-    values: tuple[tuple[str, Text], ...]
-    bands: tuple[int, ...] = ()
+    LAST_YEAR = "last_year"
+    """The delivery of the year before."""
+    PREVIOUS = "previous"
+    """The delivery before in the same year."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableDefinition:
-    """One control table: keys, and the number that stands in each cell."""
+    """One control table: which rows, by which keys, and the numbers that stand in each cell."""
 
     id: str
     title: Text
     record: str
+    where: Term | None
     keys: tuple[Key, ...]
-    distinct: str
-    """Column whose different values are counted; empty: rows are counted."""
-    measure: Text
+    measures: tuple[Measure, ...]
+    compares: Compares = Compares.LAST_YEAR
+    nation: bool = True
+
+    @property
+    def decimals(self) -> dict[str, int]:
+        """Give the decimals with which each measure is shown."""
+        return {measure.id: measure.decimals for measure in self.measures}
+
+    def columns(self) -> Iterator[tuple[str, str]]:
+        """Go through the columns that the table needs: (record, name)."""
+        for key in self.keys:
+            yield from ((self.record, name) for name in key.columns())
+        for measure in self.measures:
+            yield from measure.columns(self.record)
+        if self.where is not None:
+            yield from ((self.record, name) for name in names_in(self.where))
 
 
 def load_tables(collection: Collection) -> tuple[TableDefinition, ...]:
-    """Read every table of the collection, in order of id."""
-    tables = []
+    """Give every table of the collection in order of id; read once for each content of the folder."""
+    digest = hashlib.sha256()
+    for name, content in sorted(collection.folder.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    key = digest.hexdigest()
+    if key not in _read:
+        while len(_read) >= _KEPT:
+            _read.pop(next(iter(_read)))
+        _read[key] = tuple(_load(collection))
+    return _read[key]
+
+
+def _load(collection: Collection) -> list[TableDefinition]:
+    conditions = Conditions.of(collection)
+    tables: dict[str, TableDefinition] = {}
     for name in sorted(collection.folder):
         if name.startswith("tables/") and name.endswith(".yaml"):
-            tables += [_table(raw, name, collection) for raw in _parse(name, collection.folder[name])]
-    ids = [table.id for table in tables]
-    if len(set(ids)) != len(ids):
-        raise DefinitionRefused("tables.twice", file="tables/")
-    return tuple(sorted(tables, key=lambda table: table.id))
+            for node in read_list(name, collection.folder[name]):
+                table = _table(node, conditions)
+                if table.id in tables:
+                    node.refuse("tables.twice", id=table.id)
+                tables[table.id] = table
+    return [tables[key] for key in sorted(tables)]
 
 
-def _parse(name: str, content: bytes) -> list[dict[str, Any]]:
-    try:
-        raw = YAML(typ="safe").load(content.decode("utf-8"))
-    except (YAMLError, UnicodeDecodeError):
-        raise DefinitionRefused("tables.unreadable", file=name) from None
-    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
-        raise DefinitionRefused("tables.unreadable", file=name)
-    return raw
-
-
-def _table(raw: Mapping[str, Any], file: str, collection: Collection) -> TableDefinition:
-    where = {"file": file, "table": str(raw.get("id", "?"))}
-    if set(raw) != {"id", "title", "record", "keys", "measure"}:
-        raise DefinitionRefused("tables.shape", **where, detail=", ".join(sorted(map(str, raw))))
-    record, measure = str(raw["record"]), raw["measure"]
-    if record != POST and record not in collection.layout.records:
-        raise DefinitionRefused("tables.shape", **where, detail=f"record {record}")
-    if len({"count", "distinct"} & set(measure)) != 1 or measure.get("count", "rows") != "rows":
-        raise DefinitionRefused("tables.shape", **where, detail="measure")
+def _table(node: Node, conditions: Conditions) -> TableDefinition:
+    raw = node.mapping({"id", "title", "record", "keys", "measures"}, {"where", "compares", "nation"})
+    record = raw["record"].text()
+    if record not in conditions.records:
+        raw["record"].refuse("rules.record", record=record)
+    keys = [read_key(item, record, conditions) for item in raw["keys"].items()]
+    if len(keys) > MAX_KEYS or sum(key.repeats for key in keys) > 1:
+        raw["keys"].refuse("tables.value", allowed=f"<= {MAX_KEYS} keys, one of them with family or when")
+    within = next((conditions.with_value(record, key.family) for key in keys if key.family), conditions)
+    measures = tuple(read_measure(item, record, within, keys) for item in raw["measures"].items())
+    if not measures or len({measure.id for measure in measures}) < len(measures):
+        raw["measures"].refuse("tables.value", allowed="[{id, label, …}]")
+    compares = raw["compares"].text() if "compares" in raw else Compares.LAST_YEAR.value
+    if compares not in list(Compares):
+        raw["compares"].refuse("tables.value", allowed=", ".join(Compares))
     return TableDefinition(
-        id=str(raw["id"]),
-        title=_text(raw["title"], where),
+        id=raw["id"].text(),
+        title=raw["title"].languages(),
         record=record,
-        keys=tuple(_key(key, collection, where) for key in raw["keys"]),
-        distinct=str(measure.get("distinct", "")),
-        measure=_text(measure["label"], where),
+        where=within.condition(raw.get("where"), record),
+        keys=tuple(keys),
+        measures=measures,
+        compares=Compares(compares),
+        nation=raw["nation"].boolean() if "nation" in raw else True,
     )
-
-
-def _key(raw: Mapping[str, Any], collection: Collection, where: dict[str, str]) -> Key:
-    kinds = {"values", "codes", "bands", "records"} & set(raw)
-    if len(kinds) != 1 or set(raw) - kinds != {"column", "label"}:
-        raise DefinitionRefused("tables.shape", **where, detail="key")
-    column, label = str(raw["column"]), _text(raw["label"], where)
-    if "bands" in raw:
-        bands = tuple(int(bound) for bound in raw["bands"])
-        return Key(column, label, _band_values(bands), bands)
-    if "codes" in raw:
-        return Key(column, label, _code_values(str(raw["codes"]), collection, where))
-    if "records" in raw:
-        records = collection.layout.records.values()
-        return Key(column, label, tuple((record.name, dict(record.label)) for record in records))
-    return Key(column, label, tuple((str(v["code"]), _text(v["label"], where)) for v in raw["values"]))
-
-
-def _band_values(bands: tuple[int, ...]) -> tuple[tuple[str, Text], ...]:
-    ends = (*(bound - 1 for bound in bands[1:]), None)
-    names = [f"{low}–{high}" if high is not None else f"{low}+" for low, high in zip(bands, ends, strict=True)]
-    known = [(str(low), dict.fromkeys(LANGUAGES, name)) for low, name in zip(bands, names, strict=True)]
-    return (*known, ("", {"nb": "Ukjent", "nn": "Ukjend", "en": "Unknown"}))
-
-
-def _code_values(name: str, collection: Collection, where: dict[str, str]) -> tuple[tuple[str, Text], ...]:
-    if name not in collection.codes:
-        raise DefinitionRefused("tables.shape", **where, detail=f"codes {name}")
-    rows = collection.codes[name].to_pylist()
-    return tuple((row["code"], {lang: f"{row['code']} {row[f'label_{lang}']}" for lang in LANGUAGES}) for row in rows)
-
-
-def _text(raw: Any, where: dict[str, str]) -> Text:
-    if not isinstance(raw, dict) or set(raw) != set(LANGUAGES):
-        raise DefinitionRefused("tables.languages", **where)
-    return {language: str(raw[language]) for language in LANGUAGES}

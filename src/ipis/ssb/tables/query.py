@@ -1,0 +1,130 @@
+"""Writes a table's counting as SQL over the relations of many deliveries: one query for all that has the same keys.
+
+The unit (a delivery, or several together) is always the first key. Nothing of a definition's text passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ipis.ssb.tables.conditions import VALUE
+from ipis.ssb.tables.keys import BLANK, TOTAL
+from ipis.validation.compile import Scope, constant, quote, render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipis.ssb.tables.definition import TableDefinition
+    from ipis.ssb.tables.keys import Key
+    from ipis.ssb.tables.measures import Aggregate, Measure
+    from ipis.validation.terms import Term
+
+UNIT = "_unit"
+PERSON = "_everyone"
+"""A number of its own for each person of each delivery."""
+_CODE = "_value"
+_DISTINCT_PERSON = "_person"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Measures of one table that have the same keys, and the columns these keys come from."""
+
+    table: TableDefinition
+    columns: tuple[str, ...]
+    measures: tuple[Measure, ...]
+
+
+def groups(table: TableDefinition) -> list[Group]:
+    """Put together the measures that can be counted in one query."""
+    found: dict[tuple[str, ...], list[Measure]] = {}
+    for measure in table.measures:
+        columns = tuple(measure.column_of.get(key.id, key.column) for key in table.keys)
+        found.setdefault(columns, []).append(measure)
+    return [Group(table, columns, tuple(measures)) for columns, measures in found.items()]
+
+
+def statement(group: Group, relation: str, scope: Scope) -> str:
+    """Write the query of a group: the unit, `k0`…, then `m0`… as doubles."""
+    table = group.table
+    sources = zip(table.keys, group.columns, strict=True)
+    keys = [f"{_key(key, column)} AS k{place}" for place, (key, column) in enumerate(sources)]
+    measures = [f"CAST({aggregate(each.aggregate, scope)} AS DOUBLE) AS m{n}" for n, each in enumerate(group.measures)]
+    where = "" if table.where is None else f" WHERE {holds(table.where, scope)}"
+    source = _source(table.keys, relation, scope)
+    names = [UNIT, *(f"k{n}" for n in range(len(table.keys)))]
+    shown = [UNIT, *(_or_total(name, key) for name, key in zip(names[1:], table.keys, strict=True))]
+    inner = f"SELECT *{''.join(f', {key}' for key in keys)} FROM {source}{where}"
+    return f"SELECT {', '.join([*shown, *measures])} FROM ({inner}) GROUP BY {_sets(names, table.keys)}"
+
+
+def number(one: Aggregate, relation: str, scope: Scope) -> str:
+    """Write the query of one number per unit: the unit and `m0`."""
+    return f"SELECT {UNIT}, CAST({aggregate(one, scope)} AS DOUBLE) AS m0 FROM {relation} GROUP BY {UNIT}"
+
+
+def aggregate(one: Aggregate, scope: Scope) -> str:
+    """Write one number of a group's rows."""
+    taken = "" if one.where is None else f" FILTER (WHERE {holds(one.where, scope)})"
+    if one.kind == "count":
+        return f"COUNT(*){taken}"
+    if one.kind == "share":
+        assert one.condition is not None  # noqa: S101 -- the reader asked for it
+        condition = render(one.condition, scope)
+        return f"AVG(CASE WHEN {condition} THEN 100.0 WHEN NOT ({condition}) THEN 0.0 END){taken}"
+    assert one.column is not None  # noqa: S101 -- the same
+    value = PERSON if one.column.name == _DISTINCT_PERSON else scope.column(one.column)
+    if one.kind == "distinct":
+        return f"COUNT(DISTINCT {value}){taken}"
+    if one.kind == "missing":
+        return f"(COUNT(*){taken} - COUNT({value}){taken})"
+    as_number = f"CAST({value} AS DOUBLE)"
+    if one.kind in {"median", "percentile"}:
+        return f"QUANTILE_CONT({as_number}, {one.at}){taken}"
+    function = {"mean": "AVG", "sum": "SUM", "min": "MIN", "max": "MAX"}[one.kind]
+    return f"{function}({as_number}){taken}"
+
+
+def holds(condition: Term, scope: Scope) -> str:
+    """Write that a condition holds for certain."""
+    return f"(({render(condition, scope)}) IS TRUE)"
+
+
+def _source(keys: Sequence[Key], relation: str, scope: Scope) -> str:
+    """Write the rows that are counted: once for each value of a key that goes through several."""
+    repeated = next((key for key in keys if key.repeats), None)
+    if repeated is None:
+        return relation
+    parts = []
+    for member in repeated.family:
+        own = f"{quote(member)} AS {quote(VALUE)}, {quote(member + '__bad')} AS {quote(VALUE + '__bad')}"
+        parts.append(f"SELECT *, {own}, {constant(member)} AS {_CODE} FROM {relation}")
+    for code, condition in repeated.when.items():
+        parts.append(f"SELECT *, {constant(code)} AS {_CODE} FROM {relation} WHERE {holds(condition, scope)}")
+    return f"({' UNION ALL '.join(parts)})"
+
+
+def _key(key: Key, column: str) -> str:
+    if not column:
+        return _CODE
+    name = quote(column)
+    if key.bands:
+        cases = " ".join(f"WHEN {name} >= {bound:g} THEN '{bound:g}'" for bound in reversed(key.bands))
+        return f"CASE {cases} ELSE '{BLANK}' END"
+    if key.months:
+        return f"COALESCE(RIGHT('0' || CAST(MONTH({name}) AS VARCHAR), 2), '{BLANK}')"
+    text = f"COALESCE(CAST({name} AS VARCHAR), '{BLANK}')"
+    return f"LEFT({text}, {key.prefix})" if key.prefix else text
+
+
+def _or_total(name: str, key: Key) -> str:
+    return f"CASE WHEN GROUPING({name}) = 1 THEN '{TOTAL}' ELSE {name} END AS {name}" if key.total else name
+
+
+def _sets(names: Sequence[str], keys: Sequence[Key]) -> str:
+    """Write by what is grouped: with and without each key that has a total."""
+    kept = [[UNIT]]
+    for name, key in zip(names[1:], keys, strict=True):
+        kept = [[*each, name] for each in kept] + ([list(each) for each in kept] if key.total else [])
+    return "GROUPING SETS (" + ", ".join(f"({', '.join(each)})" for each in kept) + ")"
