@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ipis.ssb.feedback.feilliste import Status
+from ipis.ssb.tables.compare import FIGURES
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
     from ipis.ssb.feedback.contents import Contents
-    from ipis.ssb.tables.compute import ControlTable
+    from ipis.ssb.tables.compare import ControlTable
 
 SHOWN = 100
 """Records listed under a rule on the page; how many more there are, and where they stand, is said."""
@@ -56,6 +57,7 @@ def render_page(contents: Contents) -> bytes:
             fixed=_groups(fixed, contents),
             tables=[(table, _figures(table)) for table in contents.tables],
             shown=SHOWN,
+            figures=FIGURES,
         )
         .encode()
     )
@@ -105,13 +107,9 @@ def _has_keys(part: pa.Table) -> bool:
 
 def _figures(table: ControlTable) -> list[str]:
     """Name the figures worth a column: last year and the nation only where there are any."""
-    columns = ["this"]
-    if any(row.last_year is not None for row in table.rows):
-        columns += ["last_year", "change"]
-    if any(row.nation is not None for row in table.rows):
-        columns.append("nation")
-    return columns
+    filled = {name for name in FIGURES if table.frame[name].null_count < table.frame.num_rows}
+    return [name for name in FIGURES if name == "this" or name in filled]
 
 
-def _number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}".replace(",", "\u202f")
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}".replace(",", "\u202f")
