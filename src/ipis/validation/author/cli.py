@@ -67,6 +67,29 @@ def validate(
     return answer.exit_code
 
 
+@rules.command()
+def check(
+    definition: Annotated[
+        Path | None, typer.Option(help="Folder with layout.toml, rules/*.yaml and codes/*.csv; else all years shipped.")
+    ] = None,
+    year: _Year = None,
+    as_json: _Json = False,
+) -> int:
+    """List what is wrong with rules, with file, line and column. 0 nothing, 1 problems, 2 rules that cannot be read."""
+    from ipis.validation.author.check import problems
+    from ipis.validation.author.definition import open_folder, shipped
+    from ipis.validation.author.show import show_problems
+
+    folders = [open_folder(definition, year)] if definition is not None else shipped()
+    found = [(folder.origin, problem) for folder in folders for problem in problems(folder)]
+    if as_json:
+        _write([problem.params | problem.as_dict(user_language()) | {"definition": of} for of, problem in found])
+    else:
+        show_problems(found, [folder.origin for folder in folders], _console(), user_language())
+    unread = any(not problem.code.startswith("rulecheck.") for _, problem in found)
+    return 2 if unread else 1 if found else 0
+
+
 def _console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 

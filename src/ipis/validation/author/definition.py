@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "collection.toml"
+SHIPPED = "iplos"
+"""The register that is meant where none is named."""
 _MEMBERS = re.compile(r"layout\.toml|collection\.toml|(?:rules|codes|tables|indicators)/[^/]+\.(?:yaml|csv)")
 _YEAR = re.compile(r"[0-9]{4}")
 
@@ -43,6 +45,11 @@ def open_folder(path: Path, year: int | None = None, clock: Clock | None = None)
     if FILE not in members:
         members[FILE] = _stand_in(year or _year_of(path, clock))
     return DefinitionFolder.from_members(members, path.name or str(path))
+
+
+def shipped(register: str = SHIPPED) -> list[DefinitionFolder]:
+    """Give the folders of all years of a register that the program carries."""
+    return [DefinitionFolder.packaged(register, year) for year in packaged_years(register)]
 
 
 def named_year(register: str, year: int | None) -> Collection:

@@ -15,10 +15,11 @@ from ipis.validation import rulebook
 from ipis.validation.catalogue import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
+    from ipis.kernel.errors import DefinitionRefused
     from ipis.validation.author.answer import Answer
 
 STYLE = {Level.KRITISK: "bold red", Level.FEIL: "red", Level.ADVARSEL: "yellow", Level.INFO: "cyan"}
@@ -39,6 +40,18 @@ def grid(*headings: str, right: frozenset[str] = frozenset()) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left")
     return table
+
+
+def show_problems(
+    found: Sequence[tuple[str, DefinitionRefused]], looked_at: Sequence[str], console: Console, language: str
+) -> None:
+    """Show each problem with its place, what was expected and what to do."""
+    said = texts(language)
+    for origin, problem in found:
+        text = problem.render(language)
+        console.print(Text(f"{origin}: ", style="dim") + Text(text.found, style="red"))
+        console.print(Text(f"  {text.expected} {text.do}"))
+    console.print(said["problems"].format(count=len(found), folders=", ".join(looked_at)), style="bold")
 
 
 def show_answer(answer: Answer, console: Console, language: str) -> None:

@@ -25,9 +25,12 @@ from ipis.kernel.errors import Misuse
 from ipis.validation.engines import ScanFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from pyspark.sql import DataFrame, SparkSession
+
+    from ipis.validation.dialect import Dialect
 
 _DAYS, _MOVED, _MATCHES, _EXACT = "IPIS_DAYS", "IPIS_MOVED", "IPIS_MATCHES", "IPIS_EXACT"
 _DECIMAL: Final = "DECIMAL(36, 6)"
@@ -84,7 +87,7 @@ class SparkDialect:
 class Spark:
     """One session for one run: views of its own, in the process's one local cluster."""
 
-    dialect = SparkDialect()
+    dialect: Dialect = SparkDialect()
 
     def __init__(self, cores: int = 2, memory: str = "2g") -> None:
         """Join the process's cluster, or start it: `cores` and `memory` are those of the first."""
@@ -144,8 +147,7 @@ class Spark:
 @cache
 def translated(select: str) -> str:
     """Write a SELECT of ours in Spark's words."""
-    tree = sqlglot.parse_one(select, read="duckdb").transform(_spark)
-    return tree.sql(dialect="spark")
+    return sqlglot.parse_one(select, read="duckdb").transform(_spark).sql(dialect="spark")
 
 
 def _spark(node: exp.Expression) -> exp.Expression:
@@ -178,7 +180,7 @@ def _cast(value: exp.Expression, kind: str) -> exp.Expression:
     return exp.Cast(this=value, to=exp.DataType.build(kind))
 
 
-_PIECES = {_DAYS: _days, _MOVED: _moved, _MATCHES: _matches, _EXACT: _exact}
+_PIECES: dict[str, Callable[..., exp.Expression]] = {_DAYS: _days, _MOVED: _moved, _MATCHES: _matches, _EXACT: _exact}
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -241,7 +243,8 @@ def _start(cores: int, memory: str) -> SparkSession:
     conf = SparkConf().setMaster(f"local[{cores}]").setAppName("ipis").setAll(list(settings.items()))
     try:
         # Spark's own words go nowhere: they may hold a value.
-        gateway = launch_gateway(conf, popen_kwargs={"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL})
+        launch: Any = launch_gateway
+        gateway = launch(conf, popen_kwargs={"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL})
     except (PySparkException, OSError):
         raise Misuse("engine.no_java") from None
     return SparkSession(SparkContext(gateway=gateway, conf=conf))
