@@ -20,6 +20,8 @@ from ipis.kernel.rows import KEY, KEY_TYPE, LOKAL_SCHEMA, id_columns, part_schem
 
 PERSON: Final = "person"
 Draw = Callable[[int], bytes]
+_Ids = Mapping[tuple[str, str], pa.Array]
+"""The local keys of an extract's rows, by record type and field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def key_rows(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw = secret
     }
     persons = tables[PERSON].num_rows
     keys = _draw_keys(persons + sum(orphans.values()), draw)
-    lokal = _local_keys(tables, layout, draw)
+    lokal, ids = _local_keys(tables, layout, draw)
     keyed, next_orphan = {}, persons
     for name, record in layout.records.items():
         table = tables[name]
@@ -53,7 +55,7 @@ def key_rows(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw = secret
         else:
             own = _keys_by_person(table["_person"], keys, next_orphan)
             next_orphan += orphans[name]
-        keyed[name] = _sorted_rows(table, record, own, lokal)
+        keyed[name] = _sorted_rows(table, record, own, ids)
     return Keyed(keyed, lokal, keys[:persons], keys[persons:])
 
 
@@ -65,13 +67,20 @@ def _draw_keys(count: int, draw: Draw) -> NDArray[np.uint8]:
     return keys
 
 
-def _local_keys(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw) -> pa.Table:
-    """Give each distinct value of the id fields a random 64-bit number; sorted by it."""
-    columns = [tables[name][column].cast(pa.string()) for name, r in layout.records.items() for column in id_columns(r)]
-    values = pc.unique(pa.chunked_array([c for column in columns for c in column.chunks], pa.string())).drop_null()
-    numbers = draw_local_keys(len(values), draw=draw)
+def _local_keys(tables: Mapping[str, pa.Table], layout: Layout, draw: Draw) -> tuple[pa.Table, _Ids]:
+    """Give each distinct value of the id fields a random 64-bit number; the table is sorted by it."""
+    places = [(name, column) for name, record in layout.records.items() for column in id_columns(record)]
+    texts = [tables[name][column].cast(pa.string()) for name, column in places]
+    # One dictionary for all columns: looking each up by itself would build the table of all values as often.
+    joined = pa.concat_arrays([pa.array([], pa.string()), *(chunk for text in texts for chunk in text.chunks)])
+    encoded = joined.dictionary_encode()
+    numbers = draw_local_keys(len(encoded.dictionary), draw=draw)
+    keys = pa.array(numbers).take(encoded.indices)
+    ends = np.cumsum([0, *(len(text) for text in texts)])
+    ids = {place: keys[start:end] for place, start, end in zip(places, ends[:-1], ends[1:], strict=True)}
     order = np.argsort(numbers)
-    return pa.Table.from_arrays([pa.array(numbers[order]), values.take(pa.array(order))], schema=LOKAL_SCHEMA)
+    columns = [pa.array(numbers[order]), encoded.dictionary.take(pa.array(order))]
+    return pa.Table.from_arrays(columns, schema=LOKAL_SCHEMA), ids
 
 
 def draw_local_keys(
@@ -93,8 +102,7 @@ def _keys_by_person(person: pa.ChunkedArray, keys: NDArray[np.uint8], next_orpha
     return keys[rows]
 
 
-def _sorted_rows(table: pa.Table, record: RecordType, keys: NDArray[np.uint8], lokal: pa.Table) -> pa.Table:
-    ids = set(id_columns(record))
+def _sorted_rows(table: pa.Table, record: RecordType, keys: NDArray[np.uint8], ids: _Ids) -> pa.Table:
     schema = part_schema(record)
     order = pa.array(np.argsort(_text16(keys), kind="stable"))
     columns = []
@@ -102,8 +110,8 @@ def _sorted_rows(table: pa.Table, record: RecordType, keys: NDArray[np.uint8], l
         if field.name == KEY:
             packed = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
             column = pa.Array.from_buffers(KEY_TYPE, len(keys), [None, packed])
-        elif field.name in ids:
-            column = lokal["local_key"].take(pc.index_in(table[field.name], value_set=lokal["value"]))
+        elif (record.name, field.name) in ids:
+            column = ids[record.name, field.name]
         else:
             column = table[field.name].cast(field.type)
         columns.append(column.take(order))

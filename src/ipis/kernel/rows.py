@@ -144,7 +144,13 @@ def _text(table: pa.Table, lokal: pa.Table, field: Field) -> pa.ChunkedArray:
 
 
 def _value_of(local_keys: pa.ChunkedArray, lokal: pa.Table) -> pa.ChunkedArray:
-    return lokal["value"].take(pc.index_in(local_keys, value_set=lokal["local_key"]))
+    """Look up what stands behind local keys; `lokal` is sorted by them, and what it does not hold is null."""
+    known, wanted = lokal["local_key"].to_numpy(), pc.fill_null(local_keys, 0).to_numpy()
+    place = np.searchsorted(known, wanted)
+    found = place < len(known)
+    found[found] = known[place[found]] == wanted[found]
+    found &= pc.is_valid(local_keys).to_numpy()
+    return lokal["value"].take(pa.array(place, mask=~found))
 
 
 def _cell(text: Any) -> Any:
