@@ -1,6 +1,8 @@
 """Work that survives a crash: a job is a row, claimed by one conditional UPDATE and swept when its worker falls silent.
 
 What a job does and its result are one transaction of the room; a step that was done twice must give the same.
+A batch is many jobs prepared together and finished one by one: each has a transaction of its own, and a bad one spoils
+no other. What was tried before is tried alone, so that a job which kills its worker takes no others with it twice.
 Leases follow real time, never the business clock.
 """
 
@@ -22,7 +24,7 @@ from ipis.kernel.errors import IpisError, TryLater
 from ipis.lib.log import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15.0
@@ -74,17 +76,46 @@ class Job(models.Model):
     @classmethod
     def claim(cls, kinds: list[str], worker: str) -> Self | None:
         """Take the oldest job that is due, or None; two workers never take the same."""
-        now = datetime.now(UTC)
-        due = cls.objects.filter(kind__in=kinds, state=JobState.QUEUED).filter(
-            models.Q(next_try_at=None) | models.Q(next_try_at__lte=now)
-        )
-        for pk in due.order_by("id").values_list("pk", flat=True)[:20]:
-            taken = cls.objects.filter(pk=pk, state=JobState.QUEUED).update(
-                state=JobState.RUNNING, claimed_by=worker, heartbeat_at=now, attempt=models.F("attempt") + 1
-            )
-            if taken:
+        for pk in cls._due(kinds)[:20]:
+            if cls._take([pk], worker):
                 return cls.objects.get(pk=pk)
         return None
+
+    @classmethod
+    def claim_more(cls, kind: str, worker: str, most: int) -> list[Self]:
+        """Take up to so many further jobs of a kind that are due and were never tried, the oldest first."""
+        pks = list(cls._due([kind]).filter(attempt=0)[:most])
+        if not pks or not cls._take(pks, worker):
+            return []
+        return list(cls._held(worker).filter(pk__in=pks).order_by("id"))
+
+    @classmethod
+    def give_back(cls, jobs: Sequence[Self]) -> None:
+        """Put jobs that were claimed but never begun back in the queue, as if they had not been claimed."""
+        for job in jobs:
+            held = cls._held(job.claimed_by).filter(pk=job.pk)
+            held.update(state=JobState.QUEUED, claimed_by="", attempt=models.F("attempt") - 1)
+
+    @classmethod
+    def _due(cls, kinds: list[str]) -> models.QuerySet[Self, int]:
+        due = cls.objects.filter(kind__in=kinds, state=JobState.QUEUED).filter(
+            models.Q(next_try_at=None) | models.Q(next_try_at__lte=datetime.now(UTC))
+        )
+        return due.order_by("id").values_list("pk", flat=True)
+
+    @classmethod
+    def _take(cls, pks: list[int], worker: str) -> int:
+        """Claim by one conditional UPDATE: what another worker took meanwhile is left to it."""
+        return cls.objects.filter(pk__in=pks, state=JobState.QUEUED).update(
+            state=JobState.RUNNING,
+            claimed_by=worker,
+            heartbeat_at=datetime.now(UTC),
+            attempt=models.F("attempt") + 1,
+        )
+
+    @classmethod
+    def _held(cls, worker: str) -> models.QuerySet[Self]:
+        return cls.objects.filter(state=JobState.RUNNING, claimed_by=worker)
 
     @classmethod
     def sweep(cls) -> int:
@@ -132,12 +163,24 @@ class LostClaimError(Exception):
 J = TypeVar("J", bound=Job)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[J]):
+    """A step for several jobs of a kind at once.
+
+    `prepare` gives each job with the rest of its step, which calls `job.finish()` in its transaction; it may give them
+    one by one as they get ready. What it raises itself is no job's fault: the jobs left are then prepared alone.
+    """
+
+    prepare: Callable[[Sequence[J]], Iterable[tuple[J, Callable[[], None]]]]
+    most: int
+
+
 @dataclass
 class Worker(Generic[J]):
     """Runs jobs of a table: a kind's step gets the job and calls `job.finish()` in its transaction."""
 
     jobs: type[J]
-    steps: Mapping[str, Callable[[J], None]]
+    steps: Mapping[str, Callable[[J], None] | Batch[J]]
     ticks: tuple[Callable[[], object], ...] = ()
     """Called each round, for what falls due by the clock: mails, sweeps, events to fetch."""
     poll_seconds: float = 0.25
@@ -161,8 +204,14 @@ class Worker(Generic[J]):
         job = self.jobs.claim(list(self.steps), self.name)
         if job is None:
             return False
-        with _Heartbeat(job):
-            self._run_step(job)
+        step = self.steps[job.kind]
+        if not isinstance(step, Batch):
+            with _Heartbeat([job]):
+                self._run(job, partial(step, job))
+            return True
+        more = self.jobs.claim_more(job.kind, self.name, step.most - 1) if job.attempt == 1 and step.most > 1 else []
+        with _Heartbeat([job, *more]):
+            self._run_batch([job, *more], step)
         return True
 
     def _run_tick(self, tick: Callable[[], object]) -> None:
@@ -174,10 +223,28 @@ class Worker(Generic[J]):
         except Exception as error:  # noqa: BLE001 - as for a job: the kind is logged, never the text
             get_logger().error("tick failed", error=type(error).__name__, where=_where(error))
 
-    def _run_step(self, job: J) -> None:
+    def _run_batch(self, jobs: Sequence[J], step: Batch[J]) -> None:
+        """Prepare jobs together and finish each; where preparing fails, prepare those that are left alone."""
+        left = {job.pk: job for job in jobs}
+        try:
+            for job, rest in step.prepare(jobs):
+                del left[job.pk]
+                self._run(job, rest)
+                if self.stop.is_set():
+                    self.jobs.give_back(list(left.values()))
+                    return
+        except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is tried alone
+            if len(jobs) == 1:
+                self._run(jobs[0], partial(_raise, error))
+                return
+            get_logger().warning("batch is taken apart", jobs=len(left), error=type(error).__name__)
+        for job in left.values():
+            self._run_batch([job], step)
+
+    def _run(self, job: J, do: Callable[[], None]) -> None:
         log = get_logger().bind(job=job.kind, subject=job.subject, attempt=job.attempt)
         try:
-            self.steps[job.kind](job)
+            do()
         except TryLater as error:
             log.info("job waits", code=error.code)
             self._settle(partial(job.retry_later, error.code))
@@ -196,10 +263,10 @@ class Worker(Generic[J]):
 
 
 class _Heartbeat:
-    """Beats for a job while its step runs, from a thread of its own."""
+    """Beats for jobs while their step runs, from a thread of its own; one that has left is beaten for no more."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._jobs = jobs
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -215,10 +282,15 @@ class _Heartbeat:
 
         beaten = False
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            self._job.beat()
+            for job in self._jobs:
+                job.beat()
             beaten = True
         if beaten:
             connection.close()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _is_gone(worker: str) -> bool:

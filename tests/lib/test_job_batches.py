@@ -1,0 +1,154 @@
+"""Many jobs prepared at once: each finished in its own transaction, none lost, none done twice, a bad one alone."""
+
+import pytest
+from django.db import transaction
+from tests.lib.room.models import Job
+
+from ipis.kernel.errors import TryLater
+from ipis.lib.jobs import Batch, JobState, Worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Step:
+    """A step that notes which jobs it was given together, and which it finished."""
+
+    def __init__(self, *, bad=(), breaks=()):
+        self.bad, self.breaks, self.given, self.done = bad, breaks, [], []
+
+    def prepare(self, jobs):
+        self.given.append([job.subject for job in jobs])
+        for job in jobs:
+            if job.subject in self.breaks:
+                raise ZeroDivisionError("01815012352")
+            yield job, lambda job=job: self.finish(job)
+
+    def finish(self, job):
+        if job.subject in self.bad:
+            raise TryLater("room.busy")
+        with transaction.atomic():
+            job.finish()
+        self.done.append(job.subject)
+
+
+def queue(*subjects, kind="load"):
+    for subject in subjects:
+        Job.queue(kind, subject)
+
+
+def run(step, most=10, **more):
+    worker = Worker(jobs=Job, steps={"load": Batch(step.prepare, most), **more}, poll_seconds=0.01)
+    worker.run(once=True)
+    return worker
+
+
+def states():
+    return dict(Job.objects.values_list("subject", "state"))
+
+
+def test_jobs_of_a_kind_are_taken_together_up_to_the_most():
+    step = Step()
+    queue("a", "b", "c", "d", "e")
+    run(step, most=2)
+    assert step.given == [["a", "b"], ["c", "d"], ["e"]]
+    assert set(states().values()) == {JobState.DONE}
+
+
+def test_other_kinds_are_not_taken_along_and_keep_their_turn():
+    step, order = Step(), []
+    queue("a")
+    queue("m", kind="mail")
+    queue("b")
+
+    def mail(job):
+        order.append(list(step.done))
+        job.finish()
+
+    run(step, mail=mail)
+    assert step.given == [["a", "b"]]
+    assert order == [["a", "b"]]
+
+
+def test_one_that_must_wait_holds_up_no_other():
+    step = Step(bad={"b"})
+    queue("a", "b", "c")
+    run(step)
+    assert step.done == ["a", "c"]
+    assert (Job.objects.get(subject="b").state, Job.objects.get(subject="b").problem) == ("queued", "room.busy")
+
+
+def test_where_preparing_fails_each_is_tried_alone_and_the_culprit_shows(capsys):
+    """No text of the failure is kept: it may hold a person's value."""
+    step = Step(breaks={"b"})
+    queue("a", "b", "c", "d")
+    run(step)
+    assert step.given == [["a", "b", "c", "d"], ["b"], ["c"], ["d"]]
+    assert step.done == ["a", "c", "d"]
+    assert Job.objects.get(subject="b").problem == "worker.ZeroDivisionError"
+    assert "01815012352" not in "".join(capsys.readouterr())
+
+
+def test_what_was_tried_before_is_tried_alone():
+    """A job that kills its worker takes the same others with it once, never twice."""
+    queue("a", "b", "c")
+    dead = Job.claim(["load"], "dead")
+    assert [job.subject for job in Job.claim_more("load", "dead", 1)] == ["b"]
+    assert dead.subject == "a"
+    Job.objects.filter(claimed_by="dead").update(state=JobState.QUEUED, claimed_by="")
+    step = Step()
+    queue("d")
+    run(step)
+    assert step.given == [["a"], ["b"], ["c", "d"]]
+
+
+def test_two_workers_share_a_queue_and_take_no_job_twice():
+    queue(*"abcd")
+    first = [Job.claim(["load"], "one"), *Job.claim_more("load", "one", 1)]
+    second = [Job.claim(["load"], "two"), *Job.claim_more("load", "two", 9)]
+    assert ["".join(job.subject for job in jobs) for jobs in (first, second)] == ["ab", "cd"]
+    assert Job.claim_more("load", "three", 9) == []
+
+
+def test_what_another_worker_takes_between_look_and_claim_is_left_to_it(monkeypatch):
+    queue("a", "b", "c")
+    one = Job.claim(["load"], "one")
+    take = Job._take
+
+    def late(pks, worker):
+        Job.objects.filter(subject="b").update(state=JobState.RUNNING, claimed_by="two")
+        return take(pks, worker)
+
+    monkeypatch.setattr(Job, "_take", late)
+    assert [one.subject, *(job.subject for job in Job.claim_more("load", "one", 9))] == ["a", "c"]
+
+
+def test_a_worker_told_to_stop_finishes_the_one_at_hand_and_gives_back_the_rest():
+    """Given back as if never claimed, so that they are taken together again."""
+    step = Step()
+    queue("a", "b", "c")
+    worker = Worker(jobs=Job, steps={"load": Batch(step.prepare, 9)}, poll_seconds=0.01)
+    finish = step.finish
+    step.finish = lambda job: (finish(job), worker.stop.set())
+    worker.run()
+    assert step.done == ["a"]
+    assert list(Job.objects.filter(state=JobState.QUEUED).values_list("subject", "attempt", "claimed_by")) == [
+        ("b", 0, ""),
+        ("c", 0, ""),
+    ]
+
+
+def test_all_jobs_of_a_batch_are_beaten_for(monkeypatch):
+    import time
+
+    monkeypatch.setattr("ipis.lib.jobs.HEARTBEAT_SECONDS", 0.01)
+    queue("a", "b")
+    seen = []
+
+    def prepare(jobs):
+        before = {job.subject: job.heartbeat_at for job in jobs}
+        time.sleep(0.1)
+        seen.extend(job.subject for job in Job.objects.order_by("id") if job.heartbeat_at > before[job.subject])
+        yield from ((job, job.finish) for job in jobs)
+
+    Worker(jobs=Job, steps={"load": Batch(prepare, 9)}, poll_seconds=0.01).run(once=True)
+    assert seen == ["a", "b"]
