@@ -1,11 +1,8 @@
-"""Writes, per collection year, the page of the record layout and the XML schema; and what changes from year to year."""
+"""Writes, per collection year, the page of the record layout and the XML schema."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any
 
 import pyarrow as pa
 
@@ -40,9 +37,7 @@ def generate() -> dict[str, str]:
     """Give the pages and schemas of all years in the package."""
     years = [packaged(REGISTER, year) for year in packaged_years(REGISTER)]
     made = {f"{FOLDER}/layout-{each.register}-{each.year}.md": _page(each) for each in years}
-    made |= {f"{FOLDER}/{each.register}-{each.year}.xsd": schema(each.layout) for each in years}
-    made[f"{FOLDER}/layout-{REGISTER}-changes.md"] = _changes(years)
-    return made
+    return made | {f"{FOLDER}/{each.register}-{each.year}.xsd": schema(each.layout) for each in years}
 
 
 def _page(year: Collection) -> str:
@@ -108,52 +103,3 @@ def _code_list(name: str, table: pa.Table) -> list[str]:
         ["" if value is None else str(value) for value in row.values()] for row in table.select(columns).to_pylist()
     )
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
-
-
-def _changes(years: list[Collection]) -> str:
-    lines = ["# What changes from year to year", ""]
-    for before, after in pairwise(years):
-        lines += [f"## {before.year} → {after.year}", ""]
-        lines += _value_changes(before, after) + _field_changes(before, after)
-        for name in sorted(name for name in after.codes if not name.endswith("_valid")):
-            lines += _list_changes(name, before.codes.get(name), after.codes[name])
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _value_changes(before: Collection, after: Collection) -> list[str]:
-    old, new = (dict(_flat(tomllib.loads(each.folder["collection.toml"].decode()))) for each in (before, after))
-    return [f"* `{key}`: {old.get(key, 'none')} → {value}" for key, value in new.items() if old.get(key) != value]
-
-
-def _flat(table: dict[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
-def _field_changes(before: Collection, after: Collection) -> list[str]:
-    old = {(record.name, field.name): field for record, field in before.layout.every_field()}
-    new = {(record.name, field.name): field for record, field in after.layout.every_field()}
-    lines = [f"* `{'.'.join(place)}`: new field" for place in new.keys() - old.keys()]
-    lines += [f"* `{'.'.join(place)}`: field dropped" for place in old.keys() - new.keys()]
-    lines += [f"* `{'.'.join(place)}`: changed" for place in new.keys() & old.keys() if old[place] != new[place]]
-    return sorted(lines) or ["* fields: none changed"]
-
-
-def _list_changes(name: str, old: pa.Table | None, new: pa.Table) -> list[str]:
-    if old is None:
-        return [f"* list `{name}`: new"]
-    if "code" not in new.column_names or old.equals(new) or "kommune" in new.column_names:
-        return []
-    if "successor" in new.column_names:
-        return [f"* list `{name}`: {new.num_rows} municipalities get another number on 1 January after the year"]
-    was, now = ({row["code"]: row for row in table.to_pylist()} for table in (old, new))
-    lines = [f"* list `{name}`: {code} {now[code].get('label_nb', '')} comes in" for code in sorted(now.keys() - was)]
-    lines += [f"* list `{name}`: {code} {was[code].get('label_nb', '')} goes out" for code in sorted(was.keys() - now)]
-    for code in sorted(now.keys() & was):
-        changed = [(key, was[code].get(key), value) for key, value in now[code].items() if was[code].get(key) != value]
-        lines += [f"* list `{name}`: {code} `{key}` {old_value} → {value}" for key, old_value, value in changed]
-    return lines

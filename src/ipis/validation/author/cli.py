@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from ipis.lib.settings import user_language
+from ipis.validation.author import SHIPPED
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 rules = typer.Typer(add_completion=False, no_args_is_help=True, help="Rules checked, tried and compared.")
@@ -88,6 +89,20 @@ def check(
         show_problems(found, [folder.origin for folder in folders], _console(), user_language())
     unread = any(not problem.code.startswith("rulecheck.") for _, problem in found)
     return 2 if unread else 1 if found else 0
+
+
+@rules.command()
+def changes(
+    before: Annotated[str, typer.Argument(help="A year of the register, or a definition folder.")],
+    after: Annotated[str, typer.Argument(help="The year to compare it with, or a definition folder.")],
+    register: Annotated[str, typer.Option(help="The register whose years are meant.")] = SHIPPED,
+) -> int:
+    """Write the change page from one year to the next, in Markdown: dates, fields, code lists and rules."""
+    from ipis.validation.author.changes import page
+    from ipis.validation.author.definition import year_or_folder
+
+    sys.stdout.write(page(year_or_folder(register, before), year_or_folder(register, after)))
+    return 0
 
 
 def _console() -> Console:

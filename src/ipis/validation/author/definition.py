@@ -7,20 +7,16 @@ the period (`uttrekk.fraDato`, `uttrekk.tilDato`) is then that calendar year.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ipis.kernel.calendar import OSLO
 from ipis.kernel.clock import Clock, SystemClock
 from ipis.kernel.collection import Collection, load_any, packaged, packaged_years
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.errors import DefinitionRefused, Misuse
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ipis.validation.author import SHIPPED
 
 FILE = "collection.toml"
-SHIPPED = "iplos"
-"""The register that is meant where none is named."""
 _MEMBERS = re.compile(r"layout\.toml|collection\.toml|(?:rules|codes|tables|indicators)/[^/]+\.(?:yaml|csv)")
 _YEAR = re.compile(r"[0-9]{4}")
 
@@ -58,6 +54,11 @@ def named_year(register: str, year: int | None) -> Collection:
     if not years:
         raise DefinitionRefused("author.no_register", register=register)
     return packaged(register, year or years[-1])
+
+
+def year_or_folder(register: str, text: str) -> Collection:
+    """Give the collection year that a word of the command line means: a year of the package, else a folder."""
+    return named_year(register, int(text)) if _YEAR.fullmatch(text) else open_definition(Path(text))
 
 
 def _year_of(path: Path, clock: Clock | None) -> int:
