@@ -2,7 +2,6 @@
 
 import time
 
-import duckdb
 import pyarrow as pa
 import pytest
 from tests.validation import desk
@@ -10,6 +9,7 @@ from tests.validation import desk
 from ipis.kernel.collection import load
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.validation import examples, rulebook
+from ipis.validation.engines import ScanFailed
 from ipis.validation.engines.duckdb import DuckDB
 from ipis.validation.run import run
 
@@ -24,16 +24,19 @@ from ipis.validation.run import run
 )  # fmt: skip
 def test_an_engine_reaches_no_file_no_variable_and_no_setting(statement):
     tabell = pa.table({"a": [1]})
-    with DuckDB() as engine, pytest.raises(duckdb.Error):
+    with DuckDB() as engine, pytest.raises(ScanFailed) as caught:
         engine.query(statement)
     assert tabell.num_rows == 1
+    # The kind of error and nothing else: an engine's own words may hold values.
+    assert str(caught.value).endswith(("Error", "Exception"))
 
 
 def test_an_engine_answers_from_the_tables_it_was_handed():
     with DuckDB() as engine:
         engine.register("t", pa.table({"a": [1, 2]}))
-        engine.execute("create temp table u as select a + 1 as b from t")
-        assert engine.query("select b from u order by b")["b"].to_pylist() == [2, 3]
+        engine.keep("u", "select a + 1 as b from t")
+        engine.view("v", "select b from u")
+        assert engine.query("select b from v order by b")["b"].to_pylist() == [2, 3]
 
 
 FIELDS = [f"f{number:02}" for number in range(17)]

@@ -104,15 +104,15 @@ def test_a_rule_that_cannot_be_run_is_named_and_spoils_no_other(monkeypatch):
 
 
 def test_a_derived_column_that_cannot_be_made_is_named_and_spoils_no_other(monkeypatch):
-    from ipis.validation import stages
+    from ipis.validation import kinds, stages
 
-    original = stages.piece
+    original = kinds.piece
 
     def broken(derived, site):
         made = original(derived, site)
         return stages.Piece("error('planted')", "FALSE", made.joins) if derived.declaration.name == "vond" else made
 
-    monkeypatch.setattr(stages, "piece", broken)
+    monkeypatch.setattr(kinds, "piece", broken)
     derived = '[ting.derived]\nvond = { expression = "n + 1" }\ngod = { expression = "n + 2" }'
     rules = desk.rule("vond = 1") + desk.rule("god = 3", number="K901")
     report = desk.judge(desk.collection(rules, derived), ting=[{"n": 1}])

@@ -72,6 +72,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What makes findings one problem: a word, and the same row, brukerNr (`bruker`) or value of the field."""
+
+    name: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule of one year; it runs over `over`, and its findings point at `record` and a check's field."""
 
@@ -87,6 +95,7 @@ class Rule:
     scope: str
     shows: tuple[str, ...]
     indicators: tuple[str, ...]
+    problem: Problem
     message: Mapping[str, Rendered]
     examples: Mapping[str, tuple[Mapping[str, Any], ...]]
     place: Place
@@ -98,7 +107,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _REQUIRED = ("id", "record", "level", "effect", "message")
 _OPTIONAL = (
     "over", "field", "checks", "kind", "audience", "runs_at", "scope", "where", "require", "shows", "indicators",
-    "years", "examples",
+    "years", "examples", "problem",
 )  # fmt: skip
 _EXAMPLES = ("passes", "breaks", "not_assessed")
 _YEARS = re.compile(r"all|(?P<first>[0-9]{4})(?P<on>\+)?|-(?P<last>[0-9]{4})")
@@ -172,6 +181,7 @@ def _rule(record: CommentedMap, start: Place, year: int) -> Rule | None:
         scope=_matching("row|delivery|register", record.get("scope", "row"), places.get("scope", here)),
         shows=tuple(map(str, record.get("shows", ()))),
         indicators=tuple(map(str, record.get("indicators", ()))),
+        problem=_problem(record, places.get("problem", here)),
         message=_message(record, places["message"]),
         examples=examples,
         place=here,
@@ -225,6 +235,15 @@ def _valid_in(years: object, year: int, place: Place) -> bool:
     if first:
         return year >= int(first) if match["on"] else year == int(first)
     return year <= int(last) if last else True
+
+
+def _problem(record: CommentedMap, place: Place) -> Problem:
+    """Read what makes findings one problem: the rule itself, row by row, unless it says otherwise."""
+    written = record.get("problem", {"name": str(record["id"]), "by": "row"})
+    if not isinstance(written, dict) or set(written) != {"name", "by"}:
+        refuse("rules.value", place, allowed="{name, by}")
+    name = _matching("[A-Za-z][A-Za-z0-9_]*", written["name"], place)
+    return Problem(name, _matching("row|bruker|value", written["by"], place))
 
 
 def _message(record: CommentedMap, place: Place) -> dict[str, Rendered]:

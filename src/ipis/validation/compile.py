@@ -7,14 +7,17 @@ of which even `is null` is unknown. Arithmetic is total: division by zero is nul
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from ipis.validation.dialect import DuckDBDialect
 from ipis.validation.terms import Column, Family, Literal, Operation, Term, Type, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from ipis.validation.dialect import Dialect
 
 SQL_TYPES = {
     Type.BOOL: "BOOLEAN",
@@ -27,10 +30,11 @@ SQL_TYPES = {
 }
 
 _MOST_DAYS = 3_652_059
+HEADER = "uttrekk"
 
-OUTSIDE, OK, BREACH, MISSING, INVALID = range(5)
-"""The verdict of one rule on one row: outside the rule's `where`, ok, breach, not assessed for a missing value, not
-assessed for a value that is not valid itself."""
+OUTSIDE, OK, BREACH, MISSING, INVALID, NO_LIST = range(6)
+"""The verdict of one rule on one row: outside the rule's `where`, ok, breach, not assessed for a missing value, for a
+value that is not valid itself, or for a code list that is not there."""
 
 
 def quote(name: str) -> str:
@@ -51,24 +55,32 @@ def constant(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What names mean while SQL is written: an optional alias of the record's relation, and the header's values."""
+    """What names mean while SQL is written: the collection year's period, an alias of the relation, the dialect.
 
-    header: Mapping[str, object]
+    The other values of the header stand in every row of a relation, as `uttrekk.<field>`.
+    """
+
+    period: Mapping[str, object]
     alias: str = ""
+    dialect: Dialect = field(default_factory=DuckDBDialect)
 
     def column(self, column: Column, suffix: str = "") -> str:
-        """Write a column, or the header value of that name as a constant."""
-        if column.table:
-            value = self.header.get(column.name)
-            if suffix:
-                return "FALSE"
-            return f"CAST(NULL AS {SQL_TYPES[column.type]})" if value is None else constant(value)
+        """Write a column, or a value of the header."""
+        if column.table and suffix:
+            return "FALSE"
+        if column.table and column.name in self.period:
+            return constant(self.period[column.name])
         prefix = f"{quote(self.alias)}." if self.alias else ""
-        return prefix + quote(column.name + suffix)
+        return prefix + quote(stored_name(column) + suffix)
 
     def bad(self, column: Column) -> str:
         """Write whether the column's value is invalid on the row."""
         return self.column(column, "__bad") if column.info.flagged and not column.table else "FALSE"
+
+
+def stored_name(column: Column) -> str:
+    """Give the name that a column has in a relation."""
+    return f"{HEADER}.{column.name}" if column.table else column.name
 
 
 def render(term: Term, scope: Scope) -> str:
@@ -111,6 +123,12 @@ def _binary(term: Operation, scope: Scope) -> str:
     left, right = (_operand(part, term, scope) for part in term.operands)
     if term.name == "/":
         return f"({left} / NULLIF({right}, 0))"
+    if term.name == "-" and term.operands[1].type is Type.DATE:
+        return scope.dialect.days_between(left, right)
+    if term.type is Type.DATE:
+        # Ten thousand years to either side: beyond them there is no day, and no engine is asked for one.
+        near = f"CASE WHEN ABS({right}) <= {_MOST_DAYS} THEN {right} END"
+        return scope.dialect.day_plus(left, term.name, near)
     return f"({left} {term.name.upper()} {right})"
 
 
@@ -120,9 +138,6 @@ def _operand(part: Term, term: Operation, scope: Scope) -> str:
         return f"CAST({text} AS DOUBLE)"
     if term.type is Type.INT and part.type is Type.INT:
         return f"CAST({text} AS BIGINT)"
-    if term.type is Type.DATE and part.type is Type.INT:
-        # Ten thousand years to either side: beyond them there is no day, and no engine is asked for one.
-        return f"CAST(CASE WHEN ABS({text}) <= {_MOST_DAYS} THEN {text} END AS INTEGER)"
     return text
 
 
@@ -167,16 +182,30 @@ def _coalesce(term: Operation, scope: Scope) -> str:
 
 def _matches(term: Operation, scope: Scope) -> str:
     value, pattern = (render(part, scope) for part in term.operands)
-    return f"REGEXP_FULL_MATCH({value}, {pattern})"
+    return scope.dialect.matches(value, pattern)
 
 
 def _family(term: Family, scope: Scope) -> str:
     values = [scope.column(column) for column in term.members]
     if term.name == "filled":
         return "(" + " + ".join(f"CAST({value} IS NOT NULL AS BIGINT)" for value in values) + ")"
+    if term.name == "mean":
+        return _mean(values, term.numbers)
     # True where at least one is filled and all that are filled agree; unknown where none is.
     listed = ", ".join(values)
     return f"(LEAST({listed}) = GREATEST({listed}))"
+
+
+def _mean(values: list[str], numbers: tuple[tuple[tuple[str, Decimal], ...], ...]) -> str:
+    """Write the mean of the numbers that codes stand for; codes without a number do not count."""
+    added, counted = [], []
+    for value, codes in zip(values, numbers, strict=True):
+        if codes:
+            cases = " ".join(f"WHEN {constant(code)} THEN {constant(number)}" for code, number in codes)
+            listed = ", ".join(constant(code) for code, _ in codes)
+            added.append(f"CAST(CASE {value} {cases} ELSE 0 END AS DOUBLE)")
+            counted.append(f"CASE WHEN {value} IN ({listed}) THEN 1 ELSE 0 END")
+    return f"(({' + '.join(added)}) / NULLIF({' + '.join(counted)}, 0))" if added else "CAST(NULL AS DOUBLE)"
 
 
 _OPERATIONS: dict[str, Callable[[Operation, Scope], str]] = {

@@ -1,176 +1,112 @@
 """Derived columns and tables: the only place where rows look at other rows (engine.md, docs/spec/rules.md §4).
 
-A declaration is read into a typed form, its expressions are checked, and all are put in an order in which each comes
-after what it needs; a circle is refused where it begins.
+Each declaration is typed against what it looks at, and all are put in an order in which each comes after what it
+needs; a circle is refused where it begins.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
 
 from ipis.validation import language
-from ipis.validation.position import Place, refuse
-from ipis.validation.terms import Column, ColumnInfo, Schema, Term, Type, columns_of
+from ipis.validation.compile import HEADER, stored_name
+from ipis.validation.declared import PERSON, Declaration, DerivedTable
+from ipis.validation.position import refuse
+from ipis.validation.terms import Column, ColumnInfo, Schema, Term, Type, columns_of, every_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-PERSON = "person"
-"""As a key: the person that a row belongs to, however its brukerNr reads."""
+OWNER = "_owner"
+"""The stored column that holds a row's person: the place of the person's row among those of all deliveries."""
 
-DELIVERY = "delivery"
 _RESULT = {
     "exists": Type.BOOL,
     "count": Type.INT,
     "overlap": Type.INT,
+    "overlap_days": Type.INT,
     "last_year": Type.INT,
     "share": Type.NUM,
     "concurrent_sum": Type.NUM,
     "sum": Type.NUM,
+    "choose": Type.TEXT,
 }
-_KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    # kind: (keys that must stand, keys that may)
-    "lookup": (frozenset({"on", "value"}), frozenset({"key"})),
-    "exists": (frozenset({"on"}), frozenset({"key", "where"})),
-    "expression": (frozenset(), frozenset()),
-    "count": (frozenset({"by"}), frozenset({"where"})),
-    "sum": (frozenset({"by"}), frozenset({"where"})),
-    "lag": (frozenset({"by", "order"}), frozenset({"where", "open_ended"})),
-    "previous_max": (frozenset({"by", "order"}), frozenset({"where", "open_ended"})),
-    "overlap": (frozenset({"by", "from", "to"}), frozenset({"where"})),
-    "concurrent_sum": (frozenset({"by", "from", "to"}), frozenset({"where"})),
-    "last_year": (frozenset({"by"}), frozenset({"where"})),
-}
-_TABLE_KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    "count": (frozenset(), frozenset({"where", "distinct", "match"})),
-    "share": (frozenset({"where"}), frozenset()),
-    "last_year": (frozenset({"of"}), frozenset({"where", "distinct", "match"})),
-    "lookup": (frozenset({"on", "value"}), frozenset({"key"})),
-    "expression": (frozenset(), frozenset()),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """One derived column as written: where it belongs, its kind, what it works on, and its other keys."""
-
-    owner: str
-    name: str
-    kind: str
-    subject: str
-    options: Mapping[str, Any]
-    place: Place
-
-    @property
-    def id(self) -> tuple[str, str]:
-        """Give the owner and the name."""
-        return self.owner, self.name
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """Give a key's value as a list of names."""
-        value = self.options.get(key, ())
-        names = (value,) if isinstance(value, str) else tuple(map(str, value))
-        # `person_key` is what engine.md calls the person as a key.
-        return tuple(PERSON if name == "person_key" else name for name in names)
+_SUBJECTS = {"count": "rows", "overlap": "rows", "overlap_days": "rows", "last_year": "count"}
+_SUMS = frozenset({"sum", "concurrent_sum"})
+_OVER_PERIODS = frozenset({"overlap", "overlap_days", "concurrent_sum"})
+"""Kinds that read their own record type a second time, as a relation beside the row's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A derived column, typed: `inputs` are the row's own columns it needs, `where` is over the rows it counts."""
+    """A derived column, typed.
+
+    `inputs` are the row's own columns that it needs, `other` the relation that it looks into, `where` is over the
+    rows that it counts. `phase` and `level` say when it can be made: what lies in another relation must stand in an
+    earlier phase, what stands in the row itself on a lower level. `reads` are the columns it touches, by relation.
+    """
 
     declaration: Declaration
     info: ColumnInfo
     inputs: tuple[Column, ...]
+    other: str
     expression: Term | None
     where: Term | None
+    choices: tuple[tuple[Term, str], ...]
+    phase: int
     level: int
+    reads: frozenset[tuple[str, str]]
+    value_flagged: bool = False
+    """Whether what it gives back of another row can be invalid there."""
+    list_keys: tuple[str, ...] = ()
+    """The columns by which a list is looked into."""
 
 
 @dataclass(frozen=True, slots=True)
-class DerivedTable:
-    """A derived table: one row for the delivery, or one per code of a list (`codes`, whose `key` is `shown_as`)."""
+class Listing:
+    """What can be looked up by a key: a code list, or a table of the nation.
 
-    name: str
-    codes: str
-    key: str
-    shown_as: str
-    declarations: tuple[Declaration, ...]
-    place: Place
+    `columns` is None for an optional list that is not there: every name is then a text.
+    """
+
+    columns: Mapping[str, Type] | None
+    key: str = "code"
+    source: str = ""
+
+    def type_of(self, name: str) -> Type | None:
+        """Give a column's type, or None where there is no such column."""
+        return Type.TEXT if self.columns is None else self.columns.get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that expressions can name, before anything is derived: stored columns, families, code tables, the header."""
+    """All that expressions can name, before anything is derived: stored columns, families, lists, the header."""
 
     schemas: Mapping[str, Schema]
-    codes: Mapping[str, Mapping[str, Type]]
+    header: Mapping[str, ColumnInfo]
+    lists: Mapping[str, Listing]
     tables: Mapping[str, DerivedTable]
 
 
-def declarations(owner: str, raw: Mapping[str, Any], files: Mapping[str, bytes]) -> tuple[Declaration, ...]:
-    """Read the `[<record>.derived]` table of a record type, or the columns of a derived table."""
-    return tuple(_declaration(owner, name, value, files) for name, value in raw.items())
+@dataclass(slots=True)
+class _Typing:
+    """What has been gathered while one declaration is typed."""
 
+    declaration: Declaration
+    phase: int = 0
+    level: int = 0
+    reads: set[tuple[str, str]] = field(default_factory=set)
+    inputs: list[Column] = field(default_factory=list)
+    others: list[Column] = field(default_factory=list)
+    """Columns of the other relation whose value is given back, so that its faults and sources are too."""
+    sources: set[str] = field(default_factory=set)
 
-def tables(raw: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, DerivedTable]:
-    """Read the `[derived_tables.<name>]` tables: `rows = "delivery"`, or `rows = { codes, key, as }`."""
-    result = {}
-    for name, table in raw.items():
-        place = locate(files, f"derived_tables.{name}", "rows")
-        rows = table.get("rows") if isinstance(table, dict) else None
-        if rows == DELIVERY:
-            codes = key = shown = ""
-        elif isinstance(rows, dict) and set(rows) == {"codes", "key", "as"}:
-            codes, key, shown = (str(rows[part]) for part in ("codes", "key", "as"))
-        else:
-            refuse("rules.derived_rows", place, table=name)
-        columns = declarations(name, table.get("columns", {}), files)
-        for column in columns:
-            if column.kind not in _TABLE_KEYS:
-                refuse("rules.derived_kind", column.place, kind=column.kind, kinds=", ".join(_TABLE_KEYS))
-        result[name] = DerivedTable(name, codes, key, shown, columns, place)
-    return result
-
-
-def _declaration(owner: str, name: str, raw: object, files: Mapping[str, bytes]) -> Declaration:
-    place = locate(files, owner, name)
-    if not isinstance(raw, dict) or not raw:
-        refuse("rules.derived_kind", place, kind=name, kinds=", ".join(_KEYS))
-    kinds = [key for key in raw if key in _KEYS or key in _TABLE_KEYS]
-    kind = kinds[0] if kinds else str(next(iter(raw)))
-    if kind not in _KEYS and kind not in _TABLE_KEYS:
-        refuse("rules.derived_kind", place, kind=kind, kinds=", ".join(_KEYS))
-    if not re.fullmatch(r"[a-zA-Z][A-Za-z0-9_]*", name) or "__" in name:
-        refuse("rules.derived_name", place, name=name)
-    required, optional = _options_of(kind, raw)
-    options = {key: value for key, value in raw.items() if key != kind}
-    for key in sorted(required - options.keys()):
-        refuse("rules.derived_missing", place, kind=kind, key=key)
-    for key in sorted(options.keys() - required - optional):
-        refuse("rules.derived_key", place, kind=kind, key=key)
-    return Declaration(owner, name, kind, str(raw[kind]), options, place)
-
-
-def _options_of(kind: str, raw: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
-    """Choose between the two forms of `count` and `last_year`: over rows (`by`) and in a derived table."""
-    if kind in _KEYS and (kind not in _TABLE_KEYS or "by" in raw or kind in {"lookup", "expression"}):
-        return _KEYS[kind]
-    return _TABLE_KEYS[kind]
-
-
-def locate(files: Mapping[str, bytes], owner: str, name: str) -> Place:
-    """Find the line of a key in the TOML file that declares it."""
-    for file in ("derived.toml", "layout.toml"):
-        section = ""
-        for number, line in enumerate(files.get(file, b"").decode("utf-8", "replace").splitlines(), 1):
-            if header := re.match(r"\s*\[([^\]]+)\]", line):
-                section = header[1].replace('"', "")
-            found = re.match(rf"\s*\"?{re.escape(name)}\"?\s*[=.]", line)
-            if found and (section.split(".")[0] == owner or owner in section):
-                return Place(file, number, len(line) - len(line.lstrip()) + 1)
-    return Place("layout.toml", 1, 1)
+    def follow(self, derived: Derived, *, across: bool) -> None:
+        """Come after another derived column."""
+        after = (derived.phase + 1, 0) if across else (derived.phase, derived.level)
+        self.phase, self.level = max((self.phase, self.level), after)
 
 
 class Resolver:
@@ -183,49 +119,43 @@ class Resolver:
         self.schemas = {name: dict(schema.columns) for name, schema in world.schemas.items()}
         self.done: dict[tuple[str, str], Derived] = {}
         self.open: list[tuple[str, str]] = []
-        self.needs: dict[tuple[str, str], set[tuple[str, str]]] = {}
         for table in world.tables.values():
-            if table.codes and table.key not in world.codes.get(table.codes, {}):
+            listing = world.lists.get(table.codes)
+            if table.codes and (listing is None or listing.type_of(table.key) is None):
                 refuse("rules.derived_rows", table.place, table=table.name)
-            key = {table.shown_as: ColumnInfo(Type.TEXT)} if table.codes else {}
-            self.schemas[table.name] = dict(key)
+            self.schemas[table.name] = {table.shown_as: ColumnInfo(Type.TEXT)} if table.codes else {}
 
     def resolve(self) -> dict[tuple[str, str], Derived]:
         """Type all; give them in an order in which each follows what it needs."""
         for identity in self.declared:
-            self._need(identity)
+            self._resolved(identity)
         return self.done
 
     def closure(self, wanted: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Give the derived columns among those wanted, and all that they need in turn."""
+        """Give the columns wanted, stored and derived, and all that they need in turn, by relation."""
         found: set[tuple[str, str]] = set()
-        waiting = [identity for identity in wanted if identity in self.done]
+        waiting = list(wanted)
         while waiting:
             identity = waiting.pop()
             if identity not in found:
                 found.add(identity)
-                waiting.extend(self.needs.get(identity, ()))
+                waiting.extend(self.done[identity].reads if identity in self.done else ())
         return found
 
     def schema(self, record: str) -> Schema:
         """Give what an expression over a record type or derived table may name by now."""
         known = self.world.schemas.get(record)
-        header = next(iter(self.world.schemas.values())).header if self.world.schemas else {}
-        return Schema(record, self.schemas[record], known.families if known else {}, header)
+        families, numbers = (known.families, known.numbers) if known else ({}, {})
+        return Schema(record, self.schemas[record], families, self.world.header, numbers)
 
-    def _need(self, identity: tuple[str, str]) -> int:
-        """Resolve a derived column first; give its level, 0 for a stored column."""
+    def _resolved(self, identity: tuple[str, str]) -> Derived | None:
+        """Type a derived column, if it is one that is not yet."""
         declaration = self.declared.get(identity)
-        if declaration is None:
-            return 0
-        if self.open:
-            self.needs.setdefault(self.open[-1], set()).add(identity)
-        if identity in self.done:
-            return self.done[identity].level
+        if declaration is None or identity in self.done:
+            return self.done.get(identity)
         if identity in self.open:
-            circle = " → ".join(
-                f"{owner}.{name}" for owner, name in [*self.open[self.open.index(identity) :], identity]
-            )
+            round_about = [*self.open[self.open.index(identity) :], identity]
+            circle = " → ".join(f"{owner}.{name}" for owner, name in round_about)
             refuse("rules.circle", declaration.place, circle=circle)
         if declaration.name in self.schemas[declaration.owner]:
             refuse("rules.derived_name", declaration.place, name=declaration.name)
@@ -234,144 +164,214 @@ class Resolver:
         self.open.pop()
         self.schemas[declaration.owner][declaration.name] = derived.info
         self.done[identity] = derived
-        return derived.level
+        return derived
 
-    def _names_in(self, record: str, text: str) -> int:
-        """Resolve what an expression names, seen by its words alone; give the highest level."""
-        words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", re.sub(r"'[^']*'", "", text)))
-        return max((self._need((record, word)) for word in sorted(words)), default=0)
+    def _touch(self, typing: _Typing, record: str, name: str, *, across: bool) -> None:
+        """Take note that a column is read; a derived one is typed first."""
+        derived = self._resolved((record, name))
+        if derived is not None:
+            typing.follow(derived, across=across)
 
-    def _expression(self, record: str, text: str, place: Place, *, boolean: bool) -> Term:
-        read = language.parse if boolean else language.parse_value
-        return read(text, self.schema(record), place)
-
-    def _column(self, declaration: Declaration, record: str, name: str) -> Column:
+    def _column(self, typing: _Typing, record: str, name: str, *, across: bool = False) -> Column:
+        """Give a column of a relation, or a value of the header."""
+        declaration = typing.declaration
+        table, _, bare = name.rpartition(".")
         if name == PERSON:
-            return Column("_person", ColumnInfo(Type.ID))
-        info = self.schemas[record].get(name)
-        if info is None:
-            refuse("rules.field", declaration.place, field=name, record=record)
-        return Column(name, info)
+            if PERSON not in self.world.schemas:
+                refuse("rules.derived_subject", declaration.place, kind=declaration.kind, subject=name)
+            column = Column(OWNER, ColumnInfo(Type.ID))
+        else:
+            self._touch(typing, record, name, across=across)
+            info = (self.world.header if table == HEADER else self.schemas[record]).get(bare if table else name)
+            if info is None:
+                refuse("rules.field", declaration.place, field=name, record=record)
+            column = Column(bare, info, table)
+        typing.reads.add((record, stored_name(column)))
+        return column
+
+    def _expression(self, typing: _Typing, record: str, text: str, *, across: bool, boolean: bool) -> Term:
+        """Read an expression over a relation, what it names typed first (seen by its words alone)."""
+        for word in sorted(set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", re.sub(r"'[^']*'", "", text)))):
+            self._touch(typing, record, word, across=across)
+        read = language.parse if boolean else language.parse_value
+        term = read(text, self.schema(record), typing.declaration.place)
+        typing.reads |= {(record, stored_name(column)) for column in every_column(term)}
+        typing.sources |= {source for column in every_column(term) for source in column.info.sources}
+        return term
 
     def _type(self, declaration: Declaration) -> Derived:
-        if declaration.owner in self.world.tables:
-            return self._type_in_table(declaration)
-        kind, owner, place = declaration.kind, declaration.owner, declaration.place
+        typing = _Typing(declaration)
+        self._check_subject(declaration)
+        if declaration.kind in {"expression", "choose"}:
+            return self._type_expressions(typing)
+        if declaration.owner in self.world.tables and declaration.kind != "lookup":
+            return self._type_in_table(typing)
         other = self._other(declaration)
-        own = [name for key in ("on", "by", "order", "from", "to") for name in declaration.names(key)]
-        if kind in {"sum", "lag", "previous_max", "concurrent_sum"}:
+        if other:
+            return self._type_across(typing, other)
+        return self._type_among_rows(typing)
+
+    def _type_expressions(self, typing: _Typing) -> Derived:
+        declaration, owner = typing.declaration, typing.declaration.owner
+        if declaration.kind == "expression":
+            expression = self._expression(typing, owner, declaration.subject, across=False, boolean=False)
+            typing.inputs += columns_of(expression)
+            return self._made(typing, expression.type, expression=expression)
+        choices = tuple(
+            (self._expression(typing, owner, when, across=False, boolean=True), then)
+            for when, then in declaration.options["choices"]
+        )
+        typing.inputs += columns_of(*(when for when, _ in choices))
+        return self._made(typing, Type.TEXT, choices=choices)
+
+    def _type_among_rows(self, typing: _Typing) -> Derived:
+        """Type what looks at rows of the same record type that share keys."""
+        declaration, owner, kind = typing.declaration, typing.declaration.owner, typing.declaration.kind
+        again = kind in _OVER_PERIODS
+        own = [name for key in ("by", "order", "from", "to") for name in declaration.names(key)]
+        if kind not in _SUBJECTS:
             own.append(declaration.subject)
-        level = max((self._need((owner, name)) for name in own), default=0)
-        expression = where = None
-        if kind == "expression":
-            level = max(level, self._names_in(owner, declaration.subject))
-            expression = self._expression(owner, declaration.subject, place, boolean=False)
-            inputs = columns_of(expression)
-        else:
-            inputs = tuple(dict.fromkeys(self._column(declaration, owner, name) for name in own))
-        if other in self.world.codes:
-            self._check_code_keys(declaration, other)
+        typing.inputs += [self._column(typing, owner, name, across=again) for name in own]
         self._check_types(declaration)
-        text = declaration.options.get("where")
-        if text is not None:
-            level = max(level, self._names_in(other or owner, str(text)))
-            where = self._expression(other or owner, str(text), place, boolean=True)
-            if not other:
-                inputs = tuple(dict.fromkeys((*inputs, *columns_of(where))))
-        if other and kind == "lookup" and other in self.world.schemas:
-            level = max(level, self._need((other, str(declaration.options["value"]))))
-        info = self._info(declaration, other, inputs, expression)
-        return Derived(declaration, info, inputs, expression, where, level + 1)
+        where = None
+        if "where" in declaration.options:
+            where = self._expression(typing, owner, declaration.options["where"], across=again, boolean=True)
+            # The days of a row are its own, whether or not it is one of those that others are compared with.
+            typing.inputs += columns_of(where) if kind not in {"overlap_days", "last_year"} else ()
+        if kind == "last_year":
+            self._check_stored(typing, owner)
+        of = _RESULT.get(kind) or typing.inputs[len(own) - 1].type
+        return self._made(typing, of, where=where)
 
-    def _other(self, declaration: Declaration) -> str:
-        """Name the record type or code list that the column looks into, if it is another relation."""
-        kind, subject = declaration.kind, declaration.subject
-        wanted = {"count": "rows", "overlap": "rows", "last_year": "count"}.get(kind, subject)
-        looks_elsewhere = kind in {"lookup", "exists"}
-        into_record = looks_elsewhere and subject in self.world.schemas
-        into_codes = looks_elsewhere and subject in self.world.codes and "where" not in declaration.options
-        # Only the person is one row to look into; everything else is counted or asked for.
-        many = into_record and kind == "lookup" and (subject, declaration.names("on")) != (PERSON, (PERSON,))
-        if subject != wanted or many or (looks_elsewhere and not into_record and not into_codes):
-            refuse("rules.derived_subject", declaration.place, kind=kind, subject=subject)
-        return subject if looks_elsewhere else ""
-
-    def _check_types(self, declaration: Declaration) -> None:
-        """Check that what is summed is a number, and that periods are days."""
-        schema, kind = self.schemas[declaration.owner], declaration.kind
-        if kind in {"sum", "concurrent_sum"} and not schema[declaration.subject].type.numeric:
-            refuse("rules.derived_subject", declaration.place, kind=kind, subject=declaration.subject)
-        days = [*declaration.names("from"), *declaration.names("to")]
-        days += [declaration.subject] if declaration.options.get("open_ended") else []
-        for name in days:
-            if schema[name].type is not Type.DATE:
-                refuse("rules.derived_subject", declaration.place, kind=kind, subject=name)
-
-    def _check_code_keys(self, declaration: Declaration, codes: str) -> None:
-        """Check that a code list has the columns by which it is looked into, one for each column of the row."""
-        keys = declaration.names("key") or ("code",)
-        for key in keys:
-            if key not in self.world.codes[codes]:
-                refuse("rules.field", declaration.place, field=key, record=codes)
-        if len(keys) != len(declaration.names("on")) or (declaration.kind == "lookup" and len(keys) != 1):
+    def _type_across(self, typing: _Typing, other: str) -> Derived:
+        """Type what looks into another relation: by person, by id, or into a list."""
+        declaration, owner = typing.declaration, typing.declaration.owner
+        typing.inputs += [self._column(typing, owner, name) for name in declaration.names("on")]
+        if other not in self.world.schemas or owner in self.world.tables:
+            return self._type_listed(typing, self.world.lists[other])
+        keys = declaration.names("key") or declaration.names("on")
+        matched = [self._column(typing, other, name, across=True) for name in keys]
+        if len(typing.inputs) != 1 or len(matched) != 1 or not typing.inputs[0].type.comparable(matched[0].type):
             refuse("rules.derived_key", declaration.place, kind=declaration.kind, key="key")
+        value = str(declaration.options["value"]) if declaration.kind == "lookup" else declaration.subject
+        if declaration.kind not in {"exists", "count"}:
+            typing.others.append(self._column(typing, other, value, across=True))
+            self._check_value(declaration, typing.others[0])
+        for name in declaration.names("order"):
+            if self._column(typing, other, name, across=True).type not in {Type.DATE, Type.INT}:
+                refuse("rules.derived_subject", declaration.place, kind=declaration.kind, subject=name)
+        where = None
+        if "where" in declaration.options:
+            where = self._expression(typing, other, declaration.options["where"], across=True, boolean=True)
+        of = _RESULT.get(declaration.kind) or typing.others[0].type
+        return self._made(typing, of, other=other, where=where)
 
-    def _info(
-        self, declaration: Declaration, other: str, inputs: tuple[Column, ...], expression: Term | None
-    ) -> ColumnInfo:
-        source = next((column.info.source for column in inputs if column.info.source), "")
-        flagged = any(column.info.flagged for column in inputs)
-        if declaration.kind == "expression" and expression is not None:
-            return ColumnInfo(expression.type, flagged, source)
-        if declaration.kind == "lookup":
-            value = str(declaration.options["value"])
-            if other in self.world.schemas:
-                found = self._column(declaration, other, value).info
-                return ColumnInfo(found.type, flagged or found.flagged, source or found.source)
-            listed = self.world.codes[other].get(value)
-            if listed is None:
-                refuse("rules.field", declaration.place, field=value, record=other)
-            return ColumnInfo(listed, flagged, source)
-        if declaration.kind in {"lag", "previous_max"}:
-            return ColumnInfo(self._column(declaration, declaration.owner, declaration.subject).type, flagged, source)
-        source = "last_year" if declaration.kind == "last_year" else source
-        return ColumnInfo(_RESULT[declaration.kind], flagged, source)
+    def _type_listed(self, typing: _Typing, listing: Listing) -> Derived:
+        """Type a look into a code list or a table of the nation."""
+        declaration = typing.declaration
+        keys = declaration.names("key") or (listing.key,)
+        value = str(declaration.options.get("value", keys[0]))
+        for name in (*keys, value):
+            if listing.type_of(name) is None:
+                refuse("rules.field", declaration.place, field=name, record=declaration.subject)
+        one_key = declaration.kind == "lookup"
+        if len(keys) != len(typing.inputs) or (one_key and len(keys) != 1) or "where" in declaration.options:
+            key = "where" if "where" in declaration.options else "key"
+            refuse("rules.derived_key", declaration.place, kind=declaration.kind, key=key)
+        typing.sources |= {listing.source} - {""}
+        of = _RESULT.get(declaration.kind) or listing.type_of(value) or Type.TEXT
+        return self._made(typing, of, other=declaration.subject, list_keys=keys)
 
-    def _type_in_table(self, declaration: Declaration) -> Derived:
-        kind, owner, place = declaration.kind, declaration.owner, declaration.place
-        if kind in {"expression", "lookup"}:
-            return self._type_beside(declaration)
+    def _type_in_table(self, typing: _Typing) -> Derived:
+        """Type a column of a derived table that counts rows of a record type."""
+        declaration, kind, place = typing.declaration, typing.declaration.kind, typing.declaration.place
         record = str(declaration.options["of"]) if kind == "last_year" else declaration.subject
         if record not in self.world.schemas:
             refuse("rules.derived_subject", place, kind=kind, subject=record)
         for key in ("distinct", "match"):
             for name in declaration.names(key):
-                self._need((record, name))
-                self._column(declaration, record, name)
-        if ("match" in declaration.options) != bool(self.world.tables[owner].codes):
+                self._column(typing, record, name, across=True)
+        codes = self.world.tables[declaration.owner].codes
+        if ("match" in declaration.options) != bool(codes):
             refuse("rules.derived_key", place, kind=kind, key="match")
-        text, where, level = declaration.options.get("where"), None, 0
-        if text is not None:
-            level = self._names_in(record, str(text))
-            where = self._expression(record, str(text), place, boolean=True)
-        needs = (declaration.options.get("match"), declaration.options.get("distinct"))
-        level = max([level, *(self._need((record, str(name))) for name in needs if name)])
-        headers = [column.info.source for column in columns_of(where) if column.info.source]
-        source = "last_year" if kind == "last_year" else next(iter(headers), "")
-        return Derived(declaration, ColumnInfo(_RESULT[kind], flagged=False, source=source), (), None, where, level + 1)
+        where = None
+        if "where" in declaration.options:
+            where = self._expression(typing, record, declaration.options["where"], across=True, boolean=True)
+        if kind == "last_year":
+            self._check_stored(typing, record)
+        typing.sources |= {self.world.lists[codes].source} - {""} if codes else set()
+        return self._made(typing, _RESULT[kind], other=record, where=where)
 
-    def _type_beside(self, declaration: Declaration) -> Derived:
-        """Type a column of a derived table that is made from the table's own other columns."""
-        owner = declaration.owner
-        if declaration.kind == "expression":
-            level = self._names_in(owner, declaration.subject)
-            term = self._expression(owner, declaration.subject, declaration.place, boolean=False)
-            inputs, expression = columns_of(term), term
-        else:
-            level, expression = 0, None
-            inputs = (self._column(declaration, owner, str(declaration.options["on"])),)
-        other = declaration.subject if declaration.kind == "lookup" else ""
-        if other and other not in self.world.codes:
-            refuse("rules.derived_subject", declaration.place, kind="lookup", subject=other)
-        info = self._info(declaration, other, inputs, expression)
-        return Derived(declaration, info, inputs, expression, None, level + 1)
+    def _made(
+        self,
+        typing: _Typing,
+        of: Type,
+        *,
+        other: str = "",
+        expression: Term | None = None,
+        where: Term | None = None,
+        choices: tuple[tuple[Term, str], ...] = (),
+        list_keys: tuple[str, ...] = (),
+    ) -> Derived:
+        columns = (*typing.inputs, *typing.others)
+        sources = typing.sources | {source for column in columns for source in column.info.sources}
+        info = ColumnInfo(of, any(column.info.flagged for column in columns), frozenset(sources))
+        return Derived(
+            typing.declaration,
+            info,
+            tuple(dict.fromkeys(typing.inputs)),
+            other,
+            expression,
+            where,
+            choices,
+            typing.phase,
+            typing.level + 1,
+            frozenset(typing.reads),
+            value_flagged=any(column.info.flagged for column in typing.others),
+            list_keys=list_keys,
+        )
+
+    def _check_subject(self, declaration: Declaration) -> None:
+        """Check the word that says what is counted."""
+        wanted = _SUBJECTS.get(declaration.kind)
+        in_table = declaration.owner in self.world.tables and declaration.kind != "last_year"
+        if wanted is not None and not in_table and declaration.subject != wanted:
+            self._refuse_subject(declaration, declaration.subject)
+
+    def _other(self, declaration: Declaration) -> str:
+        """Name the record type or list that the column looks into, if it is another relation."""
+        if declaration.kind not in {"lookup", "exists"} and not declaration.across:
+            return ""
+        other = str(declaration.options["of"]) if declaration.across else declaration.subject
+        in_table = declaration.owner in self.world.tables
+        in_record = other in self.world.schemas and not in_table
+        if not in_record and (declaration.across or other not in self.world.lists):
+            self._refuse_subject(declaration, other)
+        return other
+
+    def _check_stored(self, typing: _Typing, record: str) -> None:
+        """Check that of the year before only what was delivered is asked for: nothing is derived there."""
+        typing.sources.add("last_year")
+        for owner, name in sorted(typing.reads):
+            if owner == record and (owner, name) in self.declared:
+                self._refuse_subject(typing.declaration, name)
+
+    def _check_types(self, declaration: Declaration) -> None:
+        """Check that what is summed is a number, and that periods are days."""
+        schema, kind = self.schemas[declaration.owner], declaration.kind
+        if kind in _SUMS and not schema[declaration.subject].type.numeric:
+            self._refuse_subject(declaration, declaration.subject)
+        days = [*declaration.names("from"), *declaration.names("to")]
+        days += [declaration.subject] if declaration.options.get("open_ended") else []
+        for name in days:
+            if schema[name].type is not Type.DATE:
+                self._refuse_subject(declaration, name)
+
+    def _check_value(self, declaration: Declaration, value: Column) -> None:
+        """Check that what is added up is a number, and that what is compared is no id: ids have no order."""
+        ordered = declaration.kind in {"min", "max", "newest"} and value.type in {Type.ID, Type.BOOL}
+        if ordered or (declaration.kind in _SUMS and not value.type.numeric):
+            self._refuse_subject(declaration, declaration.subject)
+
+    def _refuse_subject(self, declaration: Declaration, subject: str) -> NoReturn:
+        refuse("rules.derived_subject", declaration.place, kind=declaration.kind, subject=subject)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ipis.validation import rulebook
 from ipis.validation.catalogue import Effect
-from ipis.validation.relations import linked
+from ipis.validation.content import linked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,11 @@ def apply(tables: Mapping[str, pa.Table], findings: Findings, collection: Collec
     persons = _rows(by_effect[Effect.HOLD_UTENFOR], PERSON)
     counted = {}
     for name, table in tables.items():
-        emptied = _emptied(table, linked(name, table, tables)["_row"], name, by_effect[Effect.NULLSTILL_FELT])
+        emptied = _emptied(
+            table, linked(name, table, tables, collection)["_row"], name, by_effect[Effect.NULLSTILL_FELT]
+        )
         counted[name] = emptied.filter(
-            _kept(name, linked(name, table, tables), by_effect[Effect.HOLD_UTENFOR], persons)
+            _kept(name, linked(name, table, tables, collection), by_effect[Effect.HOLD_UTENFOR], persons)
         )
     return counted
 

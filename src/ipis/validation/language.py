@@ -38,7 +38,8 @@ COMPARISONS: dict[type[exp.Expression], str] = {
 }
 ARITHMETIC: dict[type[exp.Expression], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 OPERATORS = frozenset({*COMPARISONS.values(), *ARITHMETIC.values(), "and", "or", "not", "is null", "in", "negate"})
-FUNCTIONS = frozenset({"abs", "coalesce", "filled", "all_equal", "length", "matches", "year"})
+FUNCTIONS = frozenset({"abs", "coalesce", "filled", "all_equal", "length", "matches", "mean", "year"})
+FAMILY_TYPES = {"filled": Type.INT, "all_equal": Type.BOOL, "mean": Type.NUM}
 
 _TOKENS = {
     TokenType.VAR, TokenType.STRING, TokenType.NUMBER, TokenType.EQ, TokenType.NEQ, TokenType.LT, TokenType.LTE,
@@ -258,7 +259,7 @@ class _Reader:
         name, arguments = str(node.this), node.expressions
         if name == "matches" and len(arguments) == 2:
             return self.pattern(node, *arguments)
-        if name not in {"filled", "all_equal"} or len(arguments) != 1 or not isinstance(arguments[0], exp.Column):
+        if name not in FAMILY_TYPES or len(arguments) != 1 or not isinstance(arguments[0], exp.Column):
             self.fail("rules.function", node, function=name, functions=", ".join(sorted(FUNCTIONS)))
         return self.family(name, arguments[0])
 
@@ -275,7 +276,12 @@ class _Reader:
         if members is None or node.table:
             self.fail("rules.family", node, family=node.name, record=self.schema.record)
         columns = tuple(Column(member, self.schema.columns[member]) for member in members)
-        return Family(name, columns, Type.INT if name == "filled" else Type.BOOL)
+        if name != "mean":
+            return Family(name, columns, FAMILY_TYPES[name])
+        if not set(members) <= self.schema.numbers.keys():
+            self.fail("rules.family_value", node, family=node.name, record=self.schema.record)
+        numbers = tuple(tuple(self.schema.numbers[member].items()) for member in members)
+        return Family(name, columns, FAMILY_TYPES[name], numbers)
 
 
 def _sum_type(name: str, left: Type, right: Type) -> Type | None:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ipis.kernel.layout import Kind
 from ipis.kernel.organisation import are_orgnr
-from ipis.validation.compile import BREACH, INVALID, OK, OUTSIDE
+from ipis.validation.compile import BREACH, INVALID, NO_LIST, OK, OUTSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +39,22 @@ class LayoutPredicate:
     field: Field
     faults: frozenset[str]
 
-    def verdicts(self, *, local_keys: bool) -> tuple[int, ...]:
-        """Give the rule's verdict for each state; a fault that has another rule is not assessed by this one."""
+    def verdicts(self, collection: Collection, *, local_keys: bool) -> tuple[int, ...]:
+        """Give the rule's verdict for each state; a fault that has another rule is not assessed by this one.
+
+        Without the code list, an optional one, a value that is there cannot be told right from wrong.
+        """
         only_presence = self.faults == {"mandatory"}
         formless = local_keys and self.field.kind is Kind.ID and self.faults == {"form"}
         of_faults = (
             BREACH if fault in self.faults else OK if only_presence else INVALID
             for fault in STATES
         )  # fmt: skip
-        return (BREACH if "mandatory" in self.faults else OUTSIDE, INVALID if formless else OK, *of_faults)
+        unlisted = (
+            "code" in self.faults and isinstance(self.field.codes, str) and self.field.codes not in collection.codes
+        )
+        fine = NO_LIST if unlisted else INVALID if formless else OK
+        return (BREACH if "mandatory" in self.faults else OUTSIDE, fine, *of_faults)
 
 
 def predicates(collection: Collection) -> tuple[LayoutPredicate, ...]:
@@ -79,7 +86,11 @@ def states(collection: Collection, field: Field, table: pa.Table) -> NDArray[np.
     found = np.where(_true(pc.is_valid(values)), np.int8(FINE), np.int8(ABSENT))
     if field.minimum is not None or field.maximum is not None:
         found[_out_of_range(field, values)] = RANGE
-    if field.codes is not None and "code" in field.rules:
+    if (
+        field.codes is not None
+        and "code" in field.rules
+        and (field.codes in collection.codes or not isinstance(field.codes, str))
+    ):
         listed = pc.is_in(values, value_set=pa.array(collection.code_values(field.codes), pa.string()))
         found[(found == FINE) & ~_true(listed)] = CODE
     if "form" in field.rules and pa.types.is_string(values.type):

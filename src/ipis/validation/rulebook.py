@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import LANGUAGES, Rendered
 from ipis.validation import catalogue, language, layout_rules, world
-from ipis.validation.catalogue import Check, Effect, Kind, Level, Rule
+from ipis.validation import compile as sql
+from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
+from ipis.validation.compile import HEADER
 from ipis.validation.findings import Texts, placeholders
 from ipis.validation.position import Place, refuse
-from ipis.validation.terms import Column, Family, Term
+from ipis.validation.terms import Column, Term, every_column
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -39,13 +41,12 @@ class CompiledRule:
 
     def names(self) -> Iterator[Column]:
         """Go through every column that the rule names, those of families and of its message included."""
-        for term in (self.where, self.require):
-            for node in term.walk() if term is not None else ():
-                if isinstance(node, Column):
-                    yield node
-                elif isinstance(node, Family):
-                    yield from node.members
+        yield from every_column(self.where, self.require)
         yield from self.shows
+
+    def verdict(self, scope: sql.Scope) -> str:
+        """Write the condition's verdict on a row as SQL."""
+        return sql.verdict(self.where, self.require, scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def _from_layout(declared: LayoutRule) -> Rule:
         scope="row",
         shows=(),
         indicators=(),
+        problem=Problem(declared.id, "row"),
         message=message,
         examples={},
         place=Place("layout.toml", 1, 1),
@@ -141,12 +143,12 @@ def _compile(rule: Rule, check: Check, resolver: Resolver) -> CompiledRule:
     shows = []
     for name in rule.shows:
         table, _, column = name.rpartition(".")
-        info = (schema.header if table == world.HEADER else schema.columns).get(column)
+        info = (schema.header if table == HEADER else schema.columns).get(column)
         if info is None:
             refuse("rules.field", rule.places["shows"], field=name, record=rule.over)
         shows.append(Column(column, info, table))
     made = CompiledRule(rule, check.field, where, require, tuple(shows), frozenset())
-    return replace(made, sources=frozenset(column.info.source for column in made.names() if column.info.source))
+    return replace(made, sources=frozenset(source for column in made.names() for source in column.info.sources))
 
 
 def _check_anchor(rule: Rule, collection: Collection) -> None:
@@ -154,7 +156,7 @@ def _check_anchor(rule: Rule, collection: Collection) -> None:
     layout = collection.layout
     if rule.kind is Kind.CODE or not rule.record:
         return
-    known = layout.header if rule.record == world.HEADER else layout.records.get(rule.record)
+    known = layout.header if rule.record == HEADER else layout.records.get(rule.record)
     if known is None:
         refuse("rules.record", rule.places["record"], record=rule.record)
     for check in rule.checks:

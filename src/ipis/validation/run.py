@@ -1,6 +1,7 @@
-"""Run the rules of a collection year over a delivery's tables: every record type in one scan, whoever asks.
+"""Run the rules of a collection year over deliveries' tables: every record type in one scan, whoever asks.
 
 The same at the municipality (M) and at SSB (S): ids are compared for equality only, identity fields are never seen.
+Many deliveries are judged in one go, and each as if it were alone.
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ from ipis.kernel.layout import Kind as FieldKind
 from ipis.validation import compile as sql
 from ipis.validation import rulebook, world
 from ipis.validation.catalogue import Kind
-from ipis.validation.engines.duckdb import DuckDB, ScanFailed
-from ipis.validation.findings import FINDINGS, Findings, Report, Verdict
+from ipis.validation.content import Content
+from ipis.validation.declared import PERSON
+from ipis.validation.engines import ScanFailed, engine_named
+from ipis.validation.findings import Findings, Report
 from ipis.validation.relations import Relations
+from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, shown_of, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from ipis.kernel.collection import Collection
-    from ipis.kernel.layout import Field
     from ipis.validation.catalogue import Rule
     from ipis.validation.rulebook import CompiledRule, Rulebook
 
-REASONS = {sql.MISSING: "missing_value", sql.INVALID: "invalid_value"}
+__all__ = ["Content", "as_text", "run", "run_many"]
+
 ELSEWHERE, ENGINE = "runs_elsewhere", "engine_failure"
-_SOURCES = {"header": "no_header", "last_year": "no_last_year", "nation": "no_nation"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What one rule reads out of a column of small numbers: the verdict that each stands for, where findings point."""
-
-    rule: str
-    record: str
-    field: str
-    verdicts: tuple[int, ...] = (sql.OUTSIDE, sql.OK, sql.BREACH, sql.MISSING, sql.INVALID)
+_REASONS = {
+    "header": "no_header",
+    "last_year": "no_last_year",
+    "nation": "no_nation",
+    "register": "no_register",
+    "list": "no_list",
+}
+"""Why a rule is not assessed that needs an outer thing, by the first word of the thing's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,11 @@ class _Column:
     """The SQL of one condition of a rule: its verdict, and what its message shows."""
 
     text: str
-    reading: _Reading
+    reading: Reading
     shows: tuple[str, ...] = ()
 
 
-def run(
+def run(  # noqa: PLR0913 -- each is a thing of its own that a party has or lacks
     collection: Collection,
     tables: Mapping[str, pa.Table],
     *,
@@ -64,246 +65,234 @@ def run(
     nation: Mapping[str, pa.Table] | None = None,
     header: Mapping[str, str | None] | None = None,
     only: Container[str] | None = None,
+    engine: str = "duckdb",
 ) -> Report:
     """Judge a delivery by every rule that runs at `at` ("M" or "S").
 
     `tables` are those of `kernel.extract`, or SSB's, without identity fields; `last_year` the same of the year before;
-    `header` the extract's own header as text. What is not handed in makes the rules that need it not assessed.
-    `only` some rules: those of these numbers (to try one, or to judge its examples).
+    `header` the extract's own header as text; `nation` the tables that the layout declares. What is not handed in makes
+    the rules that need it not assessed. `only` some rules: those of these numbers (to try one, or its examples).
     """
+    content = Content(tables, header, last_year)
+    return run_many(collection, [content], at=at, nation=nation, only=only, engine=engine)[0]
+
+
+def run_many(
+    collection: Collection,
+    contents: Sequence[Content],
+    *,
+    at: str,
+    nation: Mapping[str, pa.Table] | None = None,
+    only: Container[str] | None = None,
+    engine: str = "duckdb",
+) -> list[Report]:
+    """Judge many deliveries in one go; the reports are those of `run` for each, in the same order."""
     whole = rulebook.of(collection)
     book = whole if only is None else whole.only(only)
-    with DuckDB() as engine:
-        values = world.header_values(collection, header)
-        relations = Relations(engine, collection, book.resolver, values)
-        absent = {
-            key for key, given in (("header", header), ("last_year", last_year), ("nation", nation)) if given is None
-        }
-        runner = _Runner(book, relations, at, absent, local_keys=_local_keys(tables))
-        relations.add_records(tables)
-        if last_year is not None:
-            relations.add_records(last_year, year_back=True)
-        runner.prepare()
-        return runner.report()
+    reports: dict[int, Report] = {}
+    for places in _alike(contents, collection):
+        group = [contents[place] for place in places]
+        judged = _judge(book, collection, group, at, nation, engine)
+        if len(group) > 1 and judged[0].culprits:
+            # What one delivery makes fail must not be told of another.
+            judged = [_judge(book, collection, [content], at, nation, engine)[0] for content in group]
+        reports |= dict(zip(places, judged, strict=True))
+    return [reports[place] for place in range(len(contents))]
 
 
-def _local_keys(tables: Mapping[str, pa.Table]) -> bool:
+def _alike(contents: Sequence[Content], collection: Collection) -> Iterator[list[int]]:
+    """Put deliveries together that were handed in with the same things beside their rows."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, content in enumerate(contents):
+        given = (content.header is None, content.last_year is None, _local_keys(content.tables, collection))
+        groups.setdefault((*given, frozenset(_unsupplied(content, collection))), []).append(place)
+    yield from groups.values()
+
+
+def _local_keys(tables: Mapping[str, pa.Table], collection: Collection) -> bool:
     """Tell whether ids are SSB's local keys: then they have no form to judge."""
-    person = tables.get("person")
-    return person is not None and "brukerNr" in person.column_names and pa.types.is_integer(person["brukerNr"].type)
+    return any(
+        pa.types.is_integer(table[field.name].type)
+        for name, table in tables.items()
+        if name in collection.layout.records
+        for field in collection.layout.records[name].fields.values()
+        if field.kind is FieldKind.ID and field.name in table.column_names
+    )
 
 
+def _unsupplied(content: Content, collection: Collection) -> Iterator[str]:
+    """List the columns of the register that were not handed in."""
+    for name, record in collection.layout.records.items():
+        table = content.tables.get(name)
+        for column, supplied in record.supplied.items():
+            if supplied.source and (table is None or column not in table.column_names):
+                yield world.register_source(name, column)
+
+
+def _judge(
+    book: Rulebook,
+    collection: Collection,
+    group: Sequence[Content],
+    at: str,
+    nation: Mapping[str, pa.Table] | None,
+    engine: str,
+) -> list[Report]:
+    """Judge deliveries that are alike in what was handed in."""
+    absent = set(_unsupplied(group[0], collection))
+    absent |= {"header"} if group[0].header is None else set()
+    absent |= {"last_year"} if group[0].last_year is None else set()
+    absent |= {f"nation:{name}" for name in collection.layout.nation if name not in (nation or {})}
+    absent |= {f"list:{name}" for name in collection.layout.codes if name not in collection.codes}
+    active = [made for made in book.compiled if _reason_against(made, at, absent) is None]
+    needed = {(made.rule.over, sql.stored_name(column)) for made in active for column in made.names()}
+    # The rows of a relation are counted even where its rules cannot be assessed.
+    needed |= {(made.rule.over, "") for made in book.compiled}
+    with engine_named(engine) as opened:
+        relations = Relations(opened, collection, book.resolver, book.resolver.closure(needed))
+        relations.prepare(group, nation)
+        runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
+        return runner.reports(active, absent)
+
+
+def _reason_against(made: CompiledRule, at: str, absent: set[str]) -> str | None:
+    """Say why a rule cannot be assessed, if so."""
+    if at not in made.rule.runs_at:
+        return ELSEWHERE
+    lacking = min(made.sources & absent, default=None)
+    return None if lacking is None else _REASONS[lacking.partition(":")[0]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Runner:
-    def __init__(self, book: Rulebook, relations: Relations, at: str, absent: set[str], *, local_keys: bool) -> None:
-        self.book, self.relations, self.at, self.absent, self.local_keys = book, relations, at, absent, local_keys
-        self.verdicts: dict[str, Verdict] = {}
-        self.found: list[pa.Table] = []
-        self.culprits: dict[str, str] = {}
-        self.active: list[CompiledRule] = []
+    """Scans the relations of one run and puts the answer together."""
 
-    def prepare(self) -> None:
-        """Choose the rules that can run, and derive what they need."""
-        self.active = [made for made in self.book.compiled if self._reason_against(made) is None]
-        names = [(made.rule.over, column.name) for made in self.active for column in made.names() if not column.table]
-        needed = self.book.resolver.closure(names)
-        wanted = [derived for identity, derived in self.book.resolver.done.items() if identity in needed]
-        self.relations.add_codes(wanted)
-        over = {made.rule.over for made in self.book.compiled} & self.book.resolver.world.tables.keys()
-        self.relations.add_derived_tables(over)
-        self.relations.derive(wanted)
+    book: Rulebook
+    relations: Relations
+    at: str
+    local_keys: bool
+    tally: Tally
+    culprits: dict[str, str]
 
-    def _reason_against(self, made: CompiledRule) -> str | None:
-        if self.at not in made.rule.runs_at:
-            return ELSEWHERE
-        return next((_SOURCES[source] for source in sorted(made.sources & self.absent)), None)
-
-    def report(self) -> Report:
-        """Scan every relation once, judge the identity reasons, and put the answer together."""
-        scans: dict[str, list[_Column]] = {}
+    def reports(self, active: Sequence[CompiledRule], absent: set[str]) -> list[Report]:
+        """Scan every relation once, judge the identity reasons, and give each delivery its report."""
         self._judge_layout()
-        for column, over in self._expression_columns():
+        scans: dict[str, list[_Column]] = {}
+        for column, over in self._expression_columns(active):
             scans.setdefault(over, []).append(column)
         for over, columns in scans.items():
             self._scan(over, columns)
         self._judge_identities()
+        judged = self.tally.counts.keys() | self.tally.unassessed.keys()
         for rule in self.book.rules.values():
-            if rule.id not in self.verdicts and rule.kind is not Kind.CODE and (rule.over or rule.record):
-                against = (self._reason_against(made) for made in self.book.compiled if made.rule is rule)
-                self._not_assessed(rule, next(filter(None, against), ELSEWHERE))
-        tables = [FINDINGS.empty_table(), *self.found]
-        findings = pa.concat_tables(tables).sort_by(
-            [("rule", "ascending"), ("record", "ascending"), ("row", "ascending")]
-        )
-        return Report(Findings(findings, self.book.texts), dict(sorted(self.verdicts.items())), self.culprits)
+            if rule.id not in judged and rule.kind is not Kind.CODE and (rule.over or rule.record):
+                made = (_reason_against(made, self.at, absent) for made in self.book.compiled if made.rule is rule)
+                self._not_assessed(rule, next(filter(None, made), ELSEWHERE))
+        tables = self.tally.findings()
+        return [
+            Report(Findings(table, self.book.texts), self.tally.verdicts(place), dict(self.culprits))
+            for place, table in enumerate(tables)
+        ]
 
     def _judge_layout(self) -> None:
         """Read the layout's rules off the states of the fields, which every other rule depends on as well."""
         for predicate in self.book.predicates:
             if self.at in self.book.rules[predicate.rule].runs_at:
                 record, name = predicate.record, predicate.field.name
-                verdicts = predicate.verdicts(local_keys=self.local_keys)
-                reading = _Reading(predicate.rule, record, name, verdicts)
-                rows = np.asarray(self.relations.tables[record]["_row"])
-                self._read(reading, self.relations.states[record][name], rows, [])
+                verdicts = predicate.verdicts(self.relations.collection, local_keys=self.local_keys)
+                reading = Reading(predicate.rule, record, name, verdicts)
+                states, deliveries = self.relations.states[record][name], self.relations.deliveries[record]
+                breaches = self.tally.count(reading, states, deliveries)
+                self._add(reading, breaches, [])
 
-    def _expression_columns(self) -> Iterable[tuple[_Column, str]]:
-        scope = sql.Scope(self.relations.header)
-        for made in self.active:
+    def _expression_columns(self, active: Sequence[CompiledRule]) -> Iterator[tuple[_Column, str]]:
+        scope = self.relations.scope
+        for made in active:
             rule = made.rule
-            failed = [name for owner, name in self.relations.failed if owner == rule.over]
-            broken = [column.name for column in made.names() if column.name in failed]
+            broken = [name for column in made.names() if (rule.over, name := column.name) in self.relations.failed]
             if broken:
-                self.culprits[rule.id] = f"{rule.over}.{broken[0]}"
-                self._not_assessed(rule, ENGINE)
+                self._fail(rule, f"{rule.over}.{broken[0]}")
                 continue
             shows = tuple(scope.column(column) for column in made.shows)
-            verdict = sql.verdict(made.where, made.require, scope)
-            yield (
-                _Column(verdict, _Reading(rule.id, rule.record, made.field), shows),
-                self.relations.names[rule.over],
-            )
+            yield _Column(made.verdict(scope), Reading(rule.id, rule.record, made.field), shows), rule.over
 
     def _scan(self, over: str, columns: list[_Column]) -> None:
         try:
-            answer = self.relations.engine.query(_statement(over, columns))
+            answer = self.relations.engine.query(_statement(self.relations.names[over], columns))
         except ScanFailed as error:
             if len(columns) > 1:
                 # One rule must not spoil the others: run them one by one, and name the culprit.
                 for column in columns:
                     self._scan(over, [column])
                 return
-            culprit = columns[0].reading.rule
-            self.culprits[culprit] = type(error).__name__
-            self._not_assessed(self.book.rules[culprit], ENGINE)
+            self._fail(self.book.rules[columns[0].reading.rule], str(error))
             return
-        rows = np.asarray(answer["_row"])
+        at = np.asarray(answer["_at"])
+        deliveries = self.relations.deliveries[over][at]
         for place, column in enumerate(columns):
-            shown = [answer[f"v{place}s{number}"] for number in range(len(column.shows))]
-            self._read(column.reading, np.asarray(answer[f"v{place}"]), rows, shown)
+            breaches = self.tally.count(column.reading, np.asarray(answer[f"v{place}"]), deliveries)
+            if len(breaches):
+                names = [f"v{place}s{number}" for number in range(len(column.shows))]
+                self._add(column.reading, at[breaches], shown_of(answer, names, breaches))
 
-    def _read(
-        self, reading: _Reading, found: NDArray[np.int8], rows: NDArray[np.int32], shown: list[pa.ChunkedArray]
-    ) -> None:
-        """Count the verdicts of a column and turn its breaches into findings."""
-        counts = [int(np.count_nonzero(found == value)) for value in range(5)]
-        self._count(reading, counts)
-        hit = [value for value, verdict in enumerate(reading.verdicts) if verdict == sql.BREACH and counts[value]]
-        if hit:
-            self.found.append(self._findings(reading, rows, np.flatnonzero(np.isin(found, hit)), shown))
+    def _fail(self, rule: Rule, culprit: str) -> None:
+        self.culprits[rule.id] = culprit
+        self._not_assessed(rule, ENGINE)
 
-    def _count(self, reading: _Reading, counts: list[int]) -> None:
-        by_verdict = [0] * 5
-        for verdict, count in zip(reading.verdicts, counts, strict=True):
-            by_verdict[verdict] += count
-        outside, ok, breach, missing, invalid = by_verdict
-        counted = {sql.MISSING: missing, sql.INVALID: invalid}
-        reasons = {REASONS[code]: count for code, count in counted.items() if count}
-        made = Verdict(ok, breach, missing + invalid, outside, reasons)
-        self.verdicts[reading.rule] = self.verdicts[reading.rule] + made if reading.rule in self.verdicts else made
+    def _add(self, reading: Reading, places: NDArray[np.intp], shown: list[pa.Array]) -> None:
+        """Make findings of the rows at these places; over a derived table they are about the delivery."""
+        if not len(places):
+            return
+        over = self.book.rules[reading.rule].over or reading.record
+        deliveries = self.relations.deliveries[over][places]
+        table = self.relations.tables[over]
+        if over in self.relations.collection.layout.records:
+            rows = np.asarray(taken(table["_row"], places))
+            self.tally.add(reading, deliveries, rows, self._values(reading, places), shown)
+            return
+        derived = self.book.resolver.world.tables[over]
+        value = taken(table[derived.shown_as], places) if derived.codes else pa.nulls(len(places), pa.string())
+        self.tally.add(reading, deliveries, None, value, shown)
 
-    def _findings(
-        self, reading: _Reading, rows: NDArray[np.int32], breaches: NDArray[np.intp], shown: list[pa.ChunkedArray]
-    ) -> pa.Table:
-        count, rule = len(breaches), self.book.rules[reading.rule]
-        over_records = (rule.over or reading.record) in self.relations.collection.layout.records
-        hit = rows[breaches]
-        value = self._values(reading, hit) if over_records else self._code_of(rule, hit)
-        chosen = [as_text(each.combine_chunks().take(pa.array(breaches))) for each in shown]
-        return _finding_table(
-            reading.rule,
-            reading.record,
-            reading.field,
-            pa.array(hit, pa.int32()) if over_records else pa.nulls(count, pa.int32()),
-            value,
-            _lists(chosen, count),
-        )
-
-    def _values(self, reading: _Reading, hit: NDArray[np.int32]) -> pa.Array:
+    def _values(self, reading: Reading, places: NDArray[np.intp]) -> pa.Array:
         """Give the values as they stood; an id is the municipality's own business and is shown beside."""
-        field = self._field(reading)
+        record = self.relations.collection.layout.records[reading.record]
+        field = record.fields.get(reading.field)
         table = self.relations.tables[reading.record]
         if field is None or field.identity or field.kind is FieldKind.ID or field.name not in table.column_names:
-            return pa.nulls(len(hit), pa.string())
-        places = pa.array(_places(np.asarray(table["_row"]), hit))
-        value = as_text(table[field.name].combine_chunks().take(places))
+            return pa.nulls(len(places), pa.string())
+        value = as_text(taken(table[field.name], places))
         raw = f"{field.name}__raw"
-        return pc.coalesce(value, table[raw].combine_chunks().take(places)) if raw in table.column_names else value
-
-    def _code_of(self, rule: Rule, hit: NDArray[np.int32]) -> pa.Array:
-        table = self.book.resolver.world.tables[rule.over]
-        if not table.codes:
-            return pa.nulls(len(hit), pa.string())
-        return self.relations.tables[rule.over][table.shown_as].combine_chunks().take(pa.array(hit))
-
-    def _field(self, reading: _Reading) -> Field | None:
-        return self.relations.collection.layout.records[reading.record].fields.get(reading.field)
+        return pc.coalesce(value, taken(table[raw], places)) if raw in table.column_names else value
 
     def _judge_identities(self) -> None:
         """Read the number rules off the reason code: the number itself is seen by the municipality and TPF only."""
-        person = self.relations.tables["person"]
         for rule in self.book.rules.values():
-            if rule.kind is not Kind.IDENTITY or self.at not in rule.runs_at:
-                continue
-            if "id_reason" not in person.column_names:
-                self._not_assessed(rule, "no_identity")
-                continue
-            codes = person["id_reason"].combine_chunks().cast(pa.string())
-            breached = {reason for reason, rules in RULE_OF_REASON.items() if rule.id in rules}
-            for name in sorted({FIELD_OF_REASON[reason] for reason in breached}):
-                reasons = [reason.text for reason in breached if FIELD_OF_REASON[reason] == name]
-                hit = np.asarray(person["_row"].combine_chunks().filter(pc.is_in(codes, pa.array(reasons))))
-                shown = _lists([], len(hit))
-                nothing = pa.nulls(len(hit), pa.string())
-                self.found.append(_finding_table(rule.id, "person", name, pa.array(hit, pa.int32()), nothing, shown))
-            everything = pa.array([reason.text for reason in breached], pa.string())
-            breach = int(pc.sum(pc.is_in(codes, everything)).as_py() or 0)
-            reasons_given = {"no_identity": codes.null_count} if codes.null_count else {}
-            ok = len(codes) - breach - codes.null_count
-            self.verdicts[rule.id] = Verdict(ok, breach, codes.null_count, 0, reasons_given)
+            if rule.kind is Kind.IDENTITY and self.at in rule.runs_at:
+                self._judge_identity(rule)
+
+    def _judge_identity(self, rule: Rule) -> None:
+        person = self.relations.tables.get(PERSON)
+        if person is None or "id_reason" not in person.column_names:
+            self._not_assessed(rule, "no_identity")
+            return
+        codes = person["id_reason"].combine_chunks().cast(pa.string())
+        breached = {reason for reason, rules in RULE_OF_REASON.items() if rule.id in rules}
+        everything = pc.is_in(codes, pa.array([reason.text for reason in breached], pa.string()))
+        states = np.where(np.asarray(everything), np.int8(sql.BREACH), np.int8(sql.OK))
+        states[np.asarray(pc.is_null(codes))] = NO_IDENTITY
+        deliveries = self.relations.deliveries[PERSON]
+        self.tally.count(Reading(rule.id, PERSON, ""), states, deliveries)
+        for name in sorted({FIELD_OF_REASON[reason] for reason in breached}):
+            reasons = [reason.text for reason in breached if FIELD_OF_REASON[reason] == name]
+            hit = np.flatnonzero(np.asarray(pc.is_in(codes, pa.array(reasons))))
+            self._add(Reading(rule.id, PERSON, name), hit, [])
 
     def _not_assessed(self, rule: Rule, reason: str) -> None:
-        name = rule.over or rule.record
-        count = self.relations.tables[name].num_rows if name in self.relations.tables else 1
-        self.verdicts[rule.id] = Verdict(0, 0, count, 0, {reason: count} if count else {})
+        self.tally.not_assessed(rule.id, reason, self.relations.deliveries.get(rule.over or rule.record))
 
 
-def _statement(over: str, columns: list[_Column]) -> str:
+def _statement(relation: str, columns: list[_Column]) -> str:
     written = [f"{column.text} AS v{place}" for place, column in enumerate(columns)]
     for place, column in enumerate(columns):
         written += [f"{text} AS v{place}s{number}" for number, text in enumerate(column.shows)]
-    return f"SELECT _row, {', '.join(written)} FROM {over}"
-
-
-def _finding_table(rule: str, record: str, field: str, row: pa.Array, value: pa.Array, shown: pa.Array) -> pa.Table:
-    count = len(row)
-    same = (pa.repeat(pa.scalar(text, pa.string()), count) for text in (rule, record))
-    columns = [*same, row, pa.repeat(pa.scalar(field, pa.string()), count), value, shown]
-    return pa.Table.from_arrays(columns, schema=FINDINGS)
-
-
-def _lists(columns: list[pa.Array], count: int) -> pa.Array:
-    """Turn columns into one column of lists, row by row."""
-    width = len(columns)
-    if not width:
-        return pa.nulls(count, FINDINGS.field("shown").type)
-    flat = pa.concat_arrays(columns).take(pa.array(np.arange(width * count).reshape(width, count).T.ravel()))
-    return pa.ListArray.from_arrays(pa.array(np.arange(count + 1, dtype=np.int32) * width), flat)
-
-
-def as_text(values: pa.Array) -> pa.Array:
-    """Write values as text: days by ISO, numbers without needless decimals."""
-    if pa.types.is_boolean(values.type):
-        return values.cast(pa.string())
-    if pa.types.is_floating(values.type):
-        return pc.replace_substring_regex(pc.round(values, 1).cast(pa.string()), r"\.0$", "")
-    if pa.types.is_decimal(values.type):
-        return pc.replace_substring_regex(values.cast(pa.string()), r"\.?0+$", "")
-    return values.cast(pa.string())
-
-
-def _places(rows: NDArray[np.int32], hit: NDArray[np.int32]) -> NDArray[np.intp]:
-    """Find at which place of the table each `_row` stands."""
-    if len(rows) and rows[0] == 0 and rows[-1] == len(rows) - 1 and bool(np.all(np.diff(rows) == 1)):
-        return hit.astype(np.intp)
-    order = np.argsort(rows, kind="stable")
-    return order[np.searchsorted(rows, hit, sorter=order)]
+    return f"SELECT _at, {', '.join(written)} FROM {relation}"

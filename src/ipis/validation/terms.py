@@ -5,7 +5,7 @@ Engines are given SQL made from these nodes only; the text of a definition never
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -48,22 +48,27 @@ class ColumnInfo:
     """One column that an expression may name.
 
     `flagged`: a value of it can be invalid, so that it is unknown and not missing.
-    `source`: the outer thing it needs (`header`, `last_year`, `nation`), or empty.
+    `sources`: the outer things it needs: `header`, `last_year`, `nation:<table>`, `register:<record>.<column>`,
+    `list:<name>`.
     """
 
     type: Type
     flagged: bool = False
-    source: str = ""
+    sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns and families of one record type, and the header's values, which every record type may name."""
+    """The columns and families of one record type, and the header's values, which every record type may name.
+
+    `numbers` gives, for a field whose code list has a column `value`, the number that each code stands for.
+    """
 
     record: str
     columns: Mapping[str, ColumnInfo]
     families: Mapping[str, tuple[str, ...]]
     header: Mapping[str, ColumnInfo]
+    numbers: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
 
 
 class Term:
@@ -134,11 +139,12 @@ class Operation(Term):
 
 @dataclass(frozen=True, slots=True)
 class Family(Term):
-    """A function over a family of columns: `filled` or `all_equal`."""
+    """A function over a family of columns: `filled`, `all_equal` or `mean` (by each member's `numbers`)."""
 
     name: str
     members: tuple[Column, ...]
     of: Type
+    numbers: tuple[tuple[tuple[str, Decimal], ...], ...] = ()
 
     @property
     def type(self) -> Type:
@@ -153,4 +159,15 @@ def columns_of(*terms: Term | None) -> tuple[Column, ...]:
         for node in term.walk() if term is not None else ():
             if isinstance(node, Column):
                 found.setdefault((node.table, node.name), node)
+    return tuple(found.values())
+
+
+def every_column(*terms: Term | None) -> tuple[Column, ...]:
+    """List all columns that expressions read, members of families included, each once."""
+    found: dict[tuple[str, str], Column] = {}
+    for term in terms:
+        for node in term.walk() if term is not None else ():
+            named = node.members if isinstance(node, Family) else (node,) if isinstance(node, Column) else ()
+            for column in named:
+                found.setdefault((column.table, column.name), column)
     return tuple(found.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from ipis.kernel.layout import Kind
-from ipis.validation.derived import Declaration, Resolver, World, declarations, tables
+from ipis.validation.declared import declarations, tables
+from ipis.validation.derived import Listing, Resolver, World
 from ipis.validation.terms import ColumnInfo, Schema, Type
 
 if TYPE_CHECKING:
@@ -17,11 +19,10 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
     from ipis.kernel.layout import Field, RecordType
 
-HEADER = "uttrekk"
 PERIOD = ("aargang", "fraDato", "tilDato")
 """Header values that the collection year itself gives: rules judge by the year asked for."""
 
-_TYPES = {
+TYPES = {
     Kind.ID: Type.ID,
     Kind.STR: Type.TEXT,
     Kind.CODE: Type.TEXT,
@@ -30,6 +31,15 @@ _TYPES = {
     Kind.DATE: Type.DATE,
     Kind.DATETIME: Type.DATE,
 }
+
+SUPPLIED_TYPES = {
+    "string": Type.TEXT,
+    "id": Type.ID,
+    "int": Type.INT,
+    "int16": Type.INT,
+    "int32": Type.INT,
+}
+_NATION_TYPES = {"str": Type.TEXT, "int": Type.INT, "dec": Type.DEC}
 
 
 def checked(field: Field) -> bool:
@@ -41,22 +51,22 @@ def of(collection: Collection) -> World:
     """Describe a collection year's world before anything is derived."""
     layout = collection.layout
     header = {
-        name: ColumnInfo(_TYPES[field.kind], source="" if name in PERIOD else "header")
+        name: ColumnInfo(TYPES[field.kind], sources=frozenset() if name in PERIOD else frozenset({"header"}))
         for name, field in layout.header.fields.items()
     }
-    schemas = {name: _schema(record, header) for name, record in layout.records.items()}
-    codes = {
-        name: {column.name: _code_type(column.type) for column in table.schema}
-        for name, table in collection.codes.items()
-    }
-    return World(schemas, codes, tables(layout.derived_tables, collection.folder))
+    schemas = {name: _schema(record, header, collection) for name, record in layout.records.items()}
+    return World(schemas, header, _lists(collection), tables(layout.derived_tables, collection.folder))
 
 
 def resolver(collection: Collection) -> Resolver:
     """Give a resolver that has typed every derived column of the collection year."""
     world = of(collection)
     declared = [
-        *(each for record in collection.layout.records.values() for each in _declared(record, collection)),
+        *(
+            each
+            for record in collection.layout.records.values()
+            for each in declarations(record.name, record.derived, collection.folder)
+        ),
         *(each for table in world.tables.values() for each in table.declarations),
     ]
     made = Resolver(world, declared)
@@ -64,14 +74,16 @@ def resolver(collection: Collection) -> Resolver:
     return made
 
 
-def header_values(collection: Collection, header: Mapping[str, str | None] | None) -> dict[str, object]:
-    """Give the header as typed values; what does not parse is null, the period is the collection year's."""
-    values: dict[str, object] = {}
-    for name, field in collection.layout.header.fields.items():
-        text = (header or {}).get(name)
-        values[name] = None if text is None else _value(field, text)
-    period = dict(zip(PERIOD, (collection.year, collection.begins_on, collection.ends_on), strict=True))
-    return {**values, **{name: value for name, value in period.items() if name in values}}
+def period(collection: Collection) -> dict[str, object]:
+    """Give the header's values that are the collection year's own."""
+    values = dict(zip(PERIOD, (collection.year, collection.begins_on, collection.ends_on), strict=True))
+    return {name: value for name, value in values.items() if name in collection.layout.header.fields}
+
+
+def header_value(field: Field, header: Mapping[str, str | None] | None) -> object:
+    """Give a value of the header, typed; what is not there or does not parse is null."""
+    text = (header or {}).get(field.name)
+    return None if text is None else _value(field, text)
 
 
 def _value(field: Field, text: str) -> object:
@@ -85,20 +97,48 @@ def _value(field: Field, text: str) -> object:
     return text
 
 
-def _schema(record: RecordType, header: Mapping[str, ColumnInfo]) -> Schema:
+def _schema(record: RecordType, header: Mapping[str, ColumnInfo], collection: Collection) -> Schema:
     columns = {
-        name: ColumnInfo(_TYPES[field.kind], flagged=checked(field))
+        name: ColumnInfo(TYPES[field.kind], flagged=checked(field))
         for name, field in record.fields.items()
         if not field.identity
     }
     for name, supplied in record.supplied.items():
-        columns[name] = ColumnInfo(Type.TEXT if supplied.type == "string" else Type.INT)
-    return Schema(record.name, columns, record.families, header)
+        sources = {register_source(record.name, name)} if supplied.source == "register" else set()
+        columns[name] = ColumnInfo(SUPPLIED_TYPES[supplied.type], sources=frozenset(sources))
+    numbers = {
+        name: numbers
+        for name, field in record.fields.items()
+        if isinstance(field.codes, str) and (numbers := _numbers(collection.codes.get(field.codes))) is not None
+    }
+    return Schema(record.name, columns, record.families, header, numbers)
+
+
+def register_source(record: str, column: str) -> str:
+    """Name what a supplied column of the register is to the rules that need it."""
+    return f"register:{record}.{column}"
+
+
+def _numbers(listed: pa.Table | None) -> dict[str, Decimal] | None:
+    """Give the number that each code stands for, by a code list's column `value`; a code without one has none."""
+    if listed is None or "value" not in listed.column_names:
+        return None
+    pairs = zip(listed["code"].to_pylist(), listed["value"].to_pylist(), strict=True)
+    return {str(code): Decimal(str(value)) for code, value in pairs if value is not None}
+
+
+def _lists(collection: Collection) -> dict[str, Listing]:
+    """Give what can be looked up: code lists, optional ones that are not there, the tables of the nation."""
+    lists = {
+        name: Listing(None, source=f"list:{name}") for name, made in collection.layout.codes.items() if made.optional
+    }
+    for name, table in collection.codes.items():
+        lists[name] = Listing({column.name: _code_type(column.type) for column in table.schema})
+    for name, nation in collection.layout.nation.items():
+        columns = {column: _NATION_TYPES[kind] for column, kind in nation.columns.items()}
+        lists[name] = Listing({nation.key: Type.TEXT, **columns}, nation.key, f"nation:{name}")
+    return lists
 
 
 def _code_type(kind: pa.DataType) -> Type:
-    return Type.INT if pa.types.is_integer(kind) else Type.TEXT
-
-
-def _declared(record: RecordType, collection: Collection) -> tuple[Declaration, ...]:
-    return declarations(record.name, record.derived, collection.folder)
+    return Type.INT if pa.types.is_integer(kind) else Type.DEC if pa.types.is_floating(kind) else Type.TEXT

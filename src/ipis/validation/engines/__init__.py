@@ -26,7 +26,9 @@ class ScanFailed(Exception):
 class Engine(Protocol):
     """An engine for one run. Names are plain words of ours (`t_person`), never a definition's text."""
 
-    dialect: Dialect
+    @property
+    def dialect(self) -> Dialect:
+        """Give the engine's own words."""
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name; a name that stands is taken over."""

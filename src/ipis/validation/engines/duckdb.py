@@ -73,10 +73,6 @@ class DuckDB:
         self._connection.close()
         self._tables.clear()
 
-    def execute(self, statement: str) -> None:
-        """Run a statement that answers nothing."""
-        self._run(statement)
-
     def _run(self, statement: str) -> None:
         try:
             self._connection.execute(statement)
