@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 
-import numpy as np
-
 from ipis.kernel.demo import demo_orgnr
-from ipis.synth import health, services
+from ipis.kernel.errors import Misuse
+from ipis.synth import health, need
+from ipis.synth.decisions import draw_decisions
 from ipis.synth.people import Place, draw_people
 from ipis.synth.rows import Draw
+from ipis.synth.services import Types, draw_services, service_rows
 
 
 def draw(place: Place, *, persons: int | None, innsending: int, seed: int) -> Draw:
     """Draw an extract without faults."""
-    rng = np.random.default_rng([seed, place.collection.year, int(place.kommune), int(place.bydel)])
-    people = draw_people(rng, place, persons)
-    gets = services.draw_services(rng, place, people)
-    died = services.days_of_death(rng, place, people, gets)
-    services.end_at_death(gets, died)
-    decisions = services.draw_decisions(rng, place, people, gets)
+    collection = place.collection
+    if place.kommune not in collection.kommuner:
+        raise Misuse("synth.kommune", kommune=place.kommune, year=collection.year)
+    people = draw_people(place, seed, persons)
+    types = Types.of(collection)
+    services, times = draw_services(place, people, types)
+    decisions = draw_decisions(place, people, services, times)
     rows = {
-        "person": health.person_rows(rng, place, people, died),
-        "diagnose": health.diagnosis_rows(rng, place, people),
+        "person": health.person_rows(place, people, times),
+        "diagnose": health.diagnosis_rows(people),
         "vedtak": decisions.rows,
-        "tjeneste": services.service_rows(rng, place, people, gets, decisions.of_service),
-        "vurdering": health.assessment_rows(rng, place, people, died),
-        "deltakelse": health.participation_rows(rng, place, people),
+        "tjeneste": service_rows(place, people, services, types, decisions.of_service),
+        "vurdering": need.assessment_rows(place, people, times),
+        "deltakelse": health.participation_rows(place, people, times),
     }
     return Draw(_header(place, innsending), rows)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = ("noe", "middels", "omfattende")
-PROFILES = ("practical", "nursing", "both", "other", "time_limited", "long_term")
+PROFILES = ("practical", "nursing", "both", "other", "long_term")
 SCORES = ("1", "2", "3", "4", "5", "9")
 
 
@@ -29,11 +29,3 @@ def by_group(name: str) -> NDArray[np.float64]:
 def share(name: str) -> float:
     """Give one of the plain shares."""
     return float(rates()["shares"][name])
-
-
-def pick(rng: np.random.Generator, weights: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Draw one column of each row of weights (n × k)."""
-    edges = np.cumsum(weights, axis=1)
-    edges /= edges[:, -1:]
-    places: NDArray[np.int64] = (rng.random(len(weights))[:, None] > edges).sum(axis=1)
-    return places

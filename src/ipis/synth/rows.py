@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -43,26 +44,39 @@ def numbers(values: NDArray[np.int64], absent: Bits | None = None) -> pa.Array:
     return pa.array(values, mask=absent).cast(pa.string())
 
 
-def numbered(prefix: str, values: Ints, width: int) -> pa.Array:
-    """Write running numbers with a prefix and leading zeros."""
-    digits = pc.utf8_lpad(numbers(values), width, "0")
-    return pc.binary_join_element_wise(pa.scalar(prefix), digits, "")
+def digits(values: Ints, width: int) -> pa.Array:
+    """Write whole numbers with leading zeros; what is longer loses its first digits."""
+    powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
+    letters = (values[:, None] // powers % 10 + ord("0")).astype(np.uint8)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * width
+    return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(letters))
+
+
+def joined(*parts: pa.Array | str) -> pa.Array:
+    """Write texts one after the other; null where one of them is."""
+    return pc.binary_join_element_wise(*parts, "")
 
 
 def decimals(values: NDArray[np.float64], scale: int, absent: Bits | None = None) -> pa.Array:
     """Write numbers with so many decimals."""
     scaled = np.rint(values * 10**scale).astype(np.int64)
-    whole, rest = numbers(scaled // 10**scale), pc.utf8_lpad(numbers(scaled % 10**scale), scale, "0")
-    text = pc.binary_join_element_wise(whole, rest, ".")
+    text = joined(numbers(scaled // 10**scale), ".", digits(scaled % 10**scale, scale))
     return text if absent is None else blank(text, absent)
 
 
 def dates(days: Ints, absent: Bits | None = None) -> pa.Array:
     """Write days since 1970-01-01 as yyyy-mm-dd."""
-    return pa.array(days.astype(np.int32), mask=absent).cast(pa.date32()).cast(pa.string())
+    low = int(days.min(initial=0))
+    known = _calendar(low, int(days.max(initial=0)) - low + 1)
+    return known.take(pa.array(days - low, mask=absent))
 
 
-def choices(words: list[str], places: Ints, absent: Bits | None = None) -> pa.Array:
+@lru_cache(maxsize=64)
+def _calendar(first: int, count: int) -> pa.Array:
+    return pa.array(np.arange(first, first + count, dtype=np.int32)).cast(pa.date32()).cast(pa.string())
+
+
+def choices(words: Sequence[str], places: Ints, absent: Bits | None = None) -> pa.Array:
     """Write the word at each place."""
     return pa.array(words, pa.string()).take(pa.array(places, mask=absent))
 
