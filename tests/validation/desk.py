@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from ipis.kernel.collection import Collection, load
+from ipis.kernel.collection import Collection, load, load_any
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.validation import examples
 from ipis.validation.findings import Report
@@ -165,12 +165,18 @@ def collection(rules: str = "", derived: str = "", **more: Any) -> Collection:
     return load(folder(rules, derived, **more))
 
 
+def any_collection(rules: str = "", derived: str = "", **more: Any) -> Collection:
+    """Give a register without person and header."""
+    return load_any(folder(rules, derived, **more))
+
+
 def judge(
     known: Collection,
     *,
     at: str = "M",
     header: Mapping[str, str | None] | None = None,
     last_year: Mapping[str, list[dict[str, Any]]] | None = None,
+    nation: Mapping[str, Any] | None = None,
     **rows: list[dict[str, Any]],
 ) -> Report:
     """Judge rows written by hand."""
@@ -180,6 +186,7 @@ def judge(
         at=at,
         header=header,
         last_year=None if last_year is None else tables(known, last_year),
+        nation=nation,
     )
 
 

@@ -182,7 +182,8 @@ class Resolver:
             column = Column(OWNER, ColumnInfo(Type.ID))
         else:
             self._touch(typing, record, name, across=across)
-            info = (self.world.header if table == HEADER else self.schemas[record]).get(bare if table else name)
+            known = self.world.header if table == HEADER else self.schemas[record]
+            info = None if table not in {"", HEADER} else known.get(bare)
             if info is None:
                 refuse("rules.field", declaration.place, field=name, record=record)
             column = Column(bare, info, table)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ipis.kernel.layout import Kind
-from ipis.validation.run import run
+from ipis.validation.run import Content, run_many
 
 if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
@@ -27,6 +27,16 @@ PASSES, BREAKS, NOT_ASSESSED = "passes", "breaks", "not_assessed"
 
 def judge(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Report:
     """Judge one example as the municipality would, or as SSB where the rule runs there only."""
+    return run_many(collection, [content(collection, rule, example)], at=judged_at(rule), only={rule.id})[0]
+
+
+def judged_at(rule: Rule) -> str:
+    """Say which party judges a rule's examples."""
+    return "M" if "M" in rule.runs_at else "S"
+
+
+def content(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Content:
+    """Make the delivery that an example stands for."""
     example = dict(_filled(example, collection.year))
     header = {"kommuneNr": "0403", "bydel": "00", **example.pop("header", {})}
     past = example.pop("last_year", None)
@@ -34,14 +44,12 @@ def judge(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Rep
     given = {name: list(example.pop(name)) for name in records if name in example}
     if example or rule.record not in given:
         given.setdefault(rule.record, []).insert(0, example)
-    given.setdefault("person", [{}])
-    return run(
-        collection,
+    if "person" in records:
+        given.setdefault("person", [{}])
+    return Content(
         {name: table(record, given.get(name, [])) for name, record in records.items()},
-        at="M" if "M" in rule.runs_at else "S",
-        header={key: value if value is None else str(value) for key, value in header.items()},
-        last_year={name: table(records[name], rows) for name, rows in past.items()} if past is not None else None,
-        only={rule.id},
+        {key: value if value is None else str(value) for key, value in header.items()},
+        {name: table(records[name], rows) for name, rows in past.items()} if past is not None else None,
     )
 
 
@@ -74,7 +82,7 @@ def table(record: RecordType, rows: list[Mapping[str, Any]]) -> pa.Table:
     schema = pa.schema([each for each in record.schema() if each.name in columns])
     for name, supplied in record.supplied.items():
         columns[name] = [row.get(name) for row in plain]
-        schema = schema.append(pa.field(name, pa.string() if supplied.type == "string" else pa.int16()))
+        schema = schema.append(pa.field(name, pa.string() if supplied.type in {"string", "id"} else pa.int32()))
     return pa.table(columns, schema=schema)
 
 
