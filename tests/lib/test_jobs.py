@@ -169,3 +169,31 @@ def test_work_that_was_done_can_be_asked_for_again():
     worker(load=lambda job: job.finish()).run(once=True)
     Job.again("load", "a")
     assert Job.claim(["load"], "one").attempt == 1
+
+
+def test_a_busy_worker_keeps_its_connection_and_sweeps_now_and_then(monkeypatch):
+    """Hundreds of jobs in a row must not each open the database anew and ask who has died."""
+    for subject in "abcde":
+        Job.queue("load", subject)
+    told = []
+    monkeypatch.setattr(Job, "sweep", classmethod(lambda _cls: told.append("sweep")))
+    monkeypatch.setattr("ipis.lib.jobs.close_old_connections", lambda: told.append("close"))
+    worker(load=lambda job: job.finish()).run(once=True)
+    assert told == ["sweep"]
+
+
+def test_a_broken_connection_is_closed_before_the_next_job(monkeypatch):
+    """What an error has broken is not used again."""
+    from django.db import connection
+
+    closed = []
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: closed.append(connection.errors_occurred))
+    Job.queue("load", "a")
+
+    def load(job):
+        connection.errors_occurred = True
+        job.finish()
+
+    worker(load=load).run(once=True)
+    connection.errors_occurred = False
+    assert closed == [True]

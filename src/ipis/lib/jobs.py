@@ -12,13 +12,14 @@ import os
 import random
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
-from django.db import close_old_connections, models, transaction
+from django.db import close_old_connections, connections, models, transaction
 
 from ipis.kernel.errors import IpisError, TryLater
 from ipis.lib.log import get_logger
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15.0
+SWEEP_SECONDS = 1.0
+"""How often a worker looks for jobs of dead ones: with hundreds waiting, not before each."""
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -189,14 +192,19 @@ class Worker(Generic[J]):
 
     def run(self, *, once: bool = False) -> None:
         """Work until stopped, or until nothing is due."""
+        swept_at = float("-inf")
         while not self.stop.is_set():
-            close_old_connections()
-            for tick in (self.jobs.sweep, *self.ticks):
+            _close_broken_connections()
+            if time.monotonic() - swept_at >= SWEEP_SECONDS:
+                swept_at = time.monotonic()
+                self._run_tick(self.jobs.sweep)
+            for tick in self.ticks:
                 self._run_tick(tick)
             worked = self.work_one()
             if not worked:
                 if once:
                     return
+                close_old_connections()
                 self.stop.wait(self.poll_seconds)
 
     def work_one(self) -> bool:
@@ -291,6 +299,13 @@ class _Heartbeat:
 
 def _raise(error: Exception) -> None:
     raise error
+
+
+def _close_broken_connections() -> None:
+    """Close what an error has broken; a good connection is kept while there is work: SQLite tidies up at each close."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred:
+            connection.close_if_unusable_or_obsolete()
 
 
 def _is_gone(worker: str) -> bool:

@@ -233,7 +233,9 @@ def remove_folder(where: Path) -> None:
 def sweep_folders(settings: TpfSettings) -> None:
     """Delete the folders of forsendelser that have ended, should a crash or an overtaking have left one."""
     over = (ParcelState.REFUSED, ParcelState.DONE, ParcelState.CLOSED)
-    for where in settings.parcels.iterdir():
-        state = Forsendelse.objects.filter(pk=where.name).values_list("state", flat=True).first()
-        if state is None or state in over:
+    # The names first: a row stands before its folder is made, so no folder of this list can lack the row it has.
+    folders = list(settings.parcels.iterdir())
+    living = {str(pk) for pk in Forsendelse.objects.exclude(state__in=over).values_list("pk", flat=True)}
+    for where in folders:
+        if where.name not in living:
             remove_folder(where)
