@@ -1,13 +1,15 @@
 """Run the worked examples of a rule: they are its tests, its documentation and the preview of its message.
 
-An example is one row of the rule's record type, with `person`, other record types, `header` and `last_year` beside it
-where they matter; rows belong to the first person unless `_person` says otherwise.
+An example is one row of the rule's record type, with `person`, other record types, `header`, `last_year`, `nation` and
+`codes` (a list that may not be shipped) beside it where they matter; rows belong to the first person unless `_person`
+says otherwise. A column of the register is handed in only where a row of the example gives it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from ipis.validation.findings import Report
 
 PASSES, BREAKS, NOT_ASSESSED = "passes", "breaks", "not_assessed"
+_BESIDE = frozenset({"codes", "nation"})
+_NATION = {"str": pa.string(), "int": pa.int64(), "dec": pa.float64()}
 
 
 def judge(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Report:
     """Judge one example as the municipality would, or as SSB where the rule runs there only."""
-    return run_many(collection, [content(collection, rule, example)], at=judged_at(rule), only={rule.id})[0]
+    lists, nation = beside(collection, example)
+    own = replace(collection, codes={**collection.codes, **lists}) if lists else collection
+    made = content(collection, rule, example)
+    return run_many(own, [made], at=judged_at(rule), nation=nation, only={rule.id})[0]
 
 
 def judged_at(rule: Rule) -> str:
@@ -35,9 +42,22 @@ def judged_at(rule: Rule) -> str:
     return "M" if "M" in rule.runs_at else "S"
 
 
+def beside(collection: Collection, example: Mapping[str, Any]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
+    """Give the code lists and the tables of the nation that an example has beside its delivery."""
+    lists = {name: pa.Table.from_pylist(list(rows)) for name, rows in example.get("codes", {}).items()}
+    nation = {}
+    for name, rows in example.get("nation", {}).items():
+        declared = collection.layout.nation[name]
+        types = {declared.key: "str", **declared.columns}
+        nation[name] = pa.table(
+            {column: pa.array([row.get(column) for row in rows], _NATION[kind]) for column, kind in types.items()}
+        )
+    return lists, nation
+
+
 def content(collection: Collection, rule: Rule, example: Mapping[str, Any]) -> Content:
     """Make the delivery that an example stands for."""
-    example = dict(_filled(example, collection.year))
+    example = {key: value for key, value in _filled(example, collection.year).items() if key not in _BESIDE}
     header = {"kommuneNr": "0403", "bydel": "00", **example.pop("header", {})}
     past = example.pop("last_year", None)
     records = collection.layout.records
@@ -81,6 +101,8 @@ def table(record: RecordType, rows: list[Mapping[str, Any]]) -> pa.Table:
                 columns[f"{field.name}__raw"] = [raw for _, raw in read]
     schema = pa.schema([each for each in record.schema() if each.name in columns])
     for name, supplied in record.supplied.items():
+        if supplied.source and not any(name in row for row in plain):
+            continue
         columns[name] = [row.get(name) for row in plain]
         schema = schema.append(pa.field(name, pa.string() if supplied.type in {"string", "id"} else pa.int32()))
     return pa.table(columns, schema=schema)
