@@ -18,7 +18,7 @@ from ipis.kernel.secret import Secret
 from ipis.ssb.feedback.contents import Contents
 from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
-from ipis.ssb.feedback.page import SHOWN
+from ipis.ssb.feedback.cards import SHOWN
 from ipis.ssb.feedback.texts import load_texts
 from ipis.ssb.tables.compare import Sides, compare
 from ipis.ssb.tables.compute import CELLS
@@ -82,12 +82,12 @@ def test_the_list_is_whole_in_every_file_and_the_page_says_what_it_leaves_out(co
     assert listed[0]["brukerNr"].startswith("'=")
     book = openpyxl.load_workbook(io.BytesIO(files["feilliste.xlsx"]))
     assert book.worksheets[1].max_row == many.num_rows + 1
-    assert [book.worksheets[1].cell(2, column).value for column in (1, 3)] == ["=B0", "T0"]
+    assert [book.worksheets[1].cell(2, column).value for column in (3, 5)] == ["=B0", "T0"]
     assert book.worksheets[1].freeze_panes == "D2"
     assert all(cell.data_type != "f" for row in book.worksheets[1].iter_rows() for cell in row)
     page = lxml.html.document_fromstring(files["tilbakemelding.html"].decode())
     assert page.get("lang") == language
-    assert len(page.xpath("//details//tbody/tr")) == SHOWN
+    assert len(page.xpath("//div[@id='p1']//tbody/tr")) == SHOWN
     assert str(many.num_rows) in page.xpath("//details")[0].text_content()
 
 
@@ -168,8 +168,10 @@ def test_what_was_fixed_is_shown_too(collection):
 def test_a_district_last_year_and_the_nation_are_named(collection):
     """Columns stand only where there is something in them."""
     none = make_feilliste(Keyed(findings(), {}), None)
-    none_yet = CELLS.empty_table()
-    tables = compare(load_tables(collection), Sides(none_yet, last_year=none_yet), none_yet)
+    some = pa.table([["T03"], ["1"], ["80"], [""], ["antall"], [4.0]], schema=CELLS)
+    measure = next(t for t in load_tables(collection) if t.id == "T03").measures[0].id
+    some = some.set_column(4, CELLS.field("measure"), pa.array([measure]))
+    tables = compare(load_tables(collection), Sides(some, last_year=some), some)
     page = render_files(contents(collection, none, bydel="03", tables=tables))["tilbakemelding.html"].decode()
     assert "Hamar, bydel 03" in page
     assert "I fjor" in page

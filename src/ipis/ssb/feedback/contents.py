@@ -6,19 +6,38 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ipis.kernel.calendar import OSLO
-from ipis.ssb.feedback.feilliste import count_by_status, standing
+from ipis.ssb.feedback.feilliste import Status, count_by_status, count_problems, of_status, standing, unanswered
+from ipis.ssb.feedback.figures import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    import pyarrow as pa
-
     from ipis.ssb.feedback.texts import Texts
-    from ipis.ssb.tables.compute import ControlTable
+    from ipis.ssb.tables.compare import ControlTable
+    from ipis.ssb.tables.indicators import IndicatorResult
 
 LEVELS = ("kritisk", "feil", "advarsel", "info")
+_WORDED = ("status", "level", "effect")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much of one kind there is."""
+
+    problems: int
+    findings: int
+    persons: int
+
+    @classmethod
+    def of(cls, findings: pa.Table) -> Tally:
+        """Count the problems, findings and persons of some lines of the feilliste."""
+        persons = pc.count_distinct(findings["brukerNr"].filter(pc.not_equal(findings["brukerNr"], ""))).as_py()
+        return cls(count_problems(findings), findings.num_rows, persons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +63,14 @@ class Contents:
     record_labels: Mapping[str, str]
     field_labels: Mapping[tuple[str, str], str]
     texts: Texts
+    indicators: tuple[IndicatorResult, ...] = ()
+    guide: str = ""
+    """Where the guide stands (collection.addresses); the place of a rule in it is its number."""
+
+    @property
+    def levels_in_order(self) -> tuple[str, ...]:
+        """List the levels, the weightiest first."""
+        return LEVELS
 
     @property
     def statuses(self) -> dict[str, int]:
@@ -55,16 +82,52 @@ class Contents:
         """Give the findings that are there now."""
         return standing(self.feilliste)
 
+    @property
+    def unanswered(self) -> pa.Table:
+        """Give the findings that ask for something."""
+        return unanswered(self.feilliste)
+
+    @property
+    def answered(self) -> pa.Table:
+        """Give the findings that the municipality has said are right as they are."""
+        return of_status(self.feilliste, Status.ANSWERED)
+
+    @property
+    def fixed(self) -> pa.Table:
+        """Give the findings that are gone since the delivery before."""
+        return of_status(self.feilliste, Status.FIXED)
+
+    @property
+    def figures(self) -> list[Figures]:
+        """Give the control tables in words."""
+        return [Figures.of(table, self.texts) for table in self.tables]
+
     def levels(self) -> dict[str, int]:
-        """Count standing findings by level, the weightiest first."""
-        counted = self.standing.group_by("level").aggregate([("rule", "count")]).to_pylist()
-        found = {row["level"]: row["rule_count"] for row in counted}
+        """Count the findings that ask for something by level, the weightiest first."""
+        counted = pc.value_counts(self.unanswered["level"].combine_chunks()).to_pylist()
+        found = {item["values"]: item["counts"] for item in counted}
         return {level: found.get(level, 0) for level in LEVELS}
+
+    def tallies(self) -> dict[str, Tally]:
+        """Count problems, findings and persons: to correct, to look through, for information, answered, fixed.
+
+        A problem is counted where its main finding weighs; its findings are counted with it.
+        """
+        asked = self.unanswered
+        heaviest = _heaviest(asked)
+        parts = {
+            "correct": asked.filter(pc.less_equal(heaviest, 1)),
+            "look": asked.filter(pc.equal(heaviest, 2)),
+            "info": asked.filter(pc.greater_equal(heaviest, 3)),
+            "answered": self.answered,
+            "fixed": self.fixed,
+        }
+        return {name: Tally.of(part) for name, part in parts.items()}
 
     def todo(self) -> list[str]:
         """Say what to do now, step by step: what weighs most first, and until when it counts."""
-        texts, levels = self.texts, self.levels()
-        errors, others = levels["kritisk"] + levels["feil"], levels["advarsel"] + levels["info"]
+        texts, tallies = self.texts, self.tallies()
+        errors, others = tallies["correct"].problems, tallies["look"].problems + tallies["info"].problems
         if not errors + others:
             return [texts["now.clean"]]
         steps = [texts["now.correct"]] if errors else [texts["now.look"]]
@@ -88,13 +151,43 @@ class Contents:
     def _day_form(self) -> str:
         return "%Y-%m-%d" if self.texts.language == "en" else "%d.%m.%Y"
 
-    def display(self, column: str, row: Mapping[str, object]) -> object:
-        """Give a cell of a finding in words: codes, record types and fields by their names; other cells as they are."""
-        value = row[column]
-        if column in ("status", "level", "effect"):
-            return self.texts[f"{column}.{value}"]
+    def guide_of(self, rule: str) -> str:
+        """Give the address of a rule in the guide, or nothing where the collection names none."""
+        return f"{self.guide}#{rule}" if self.guide else ""
+
+    def name_of(self, row: IndicatorResult) -> str:
+        """Name an indicator, and the group that its figure is about."""
+        language = self.texts.language
+        return f"{row.title[language]}: {row.group_label[language]}" if row.group else row.title[language]
+
+    def reason_of(self, row: IndicatorResult) -> str:
+        """Say why an indicator has no figure."""
+        return self.texts[f"indicators.{row.reason}"] if row.reason else ""
+
+    def in_words(self, column: str, findings: pa.Table) -> pa.Array:
+        """Give a column of the feilliste in words: codes, record types and fields by their names; others as they are."""
+        values = findings[column].combine_chunks()
+        if column in _WORDED:
+            return _named(values, self.texts.sections[column])
         if column == "record":
-            return self.record_labels.get(str(value), value)
+            return _named(values, self.record_labels)
         if column == "field":
-            return self.field_labels.get((str(row["record"]), str(value)), value)
-        return "" if value is None else value
+            both = pc.binary_join_element_wise(findings["record"].combine_chunks(), values, "\x1f")
+            words = _named(both, {f"{record}\x1f{name}": label for (record, name), label in self.field_labels.items()})
+            return pc.if_else(pc.equal(words, both), values, words)
+        return pc.fill_null(values, "") if pa.types.is_string(values.type) else values
+
+
+def _heaviest(findings: pa.Table) -> pa.Array:
+    """Give for each finding the weight (place in LEVELS) of its problem."""
+    weights = pc.index_in(findings["level"].combine_chunks(), value_set=pa.array(LEVELS))
+    by_problem = pa.table({"problem": findings["problem"], "weight": weights}).group_by("problem")
+    least = by_problem.aggregate([("weight", "min")])
+    at = pc.index_in(findings["problem"].combine_chunks(), value_set=least["problem"].combine_chunks())
+    return least["weight_min"].combine_chunks().take(at)
+
+
+def _named(values: pa.Array, words: Mapping[str, str]) -> pa.Array:
+    """Put words for codes; a code without a word stays as it is."""
+    codes, named = pa.array(list(words), pa.string()), pa.array(list(words.values()), pa.string())
+    return pc.coalesce(named.take(pc.index_in(values, value_set=codes, skip_nulls=True)), values)

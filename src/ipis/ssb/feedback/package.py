@@ -6,11 +6,15 @@ import io
 import json
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyzipper
 
 from ipis.kernel.calendar import OSLO
-from ipis.ssb.feedback.cells import write_csv
+from ipis.lib.delimited import write_csv
+from ipis.ssb.feedback.cells import decimal_sign
 from ipis.ssb.feedback.feilliste import COLUMNS
+from ipis.ssb.feedback.figures import SIDES
 from ipis.ssb.feedback.page import render_page
 from ipis.ssb.feedback.sheets import render_workbook
 
@@ -19,8 +23,10 @@ if TYPE_CHECKING:
 
     from ipis.kernel.secret import Secret
     from ipis.ssb.feedback.contents import Contents
+    from ipis.ssb.feedback.figures import Figures
 
-_LEVEL = 6
+_LEVEL = 3
+INDICATORS = "indikatorer.csv"
 
 
 def zip_name(register: str, kommune: str, bydel: str, at: datetime, earlier_today: int) -> str:
@@ -32,20 +38,52 @@ def zip_name(register: str, kommune: str, bydel: str, at: datetime, earlier_toda
 
 def render_files(contents: Contents) -> dict[str, bytes]:
     """Write every file of the package, by name."""
-    columns = [contents.feilliste[column].to_pylist() for column in COLUMNS]
+    decimal = decimal_sign(contents.texts.language)
     files = {
         "tilbakemelding.html": render_page(contents),
-        "feilliste.csv": write_csv(COLUMNS, zip(*columns, strict=True)),
+        "feilliste.csv": write_csv(contents.feilliste.select(COLUMNS)),
         "feilliste.xlsx": render_workbook(contents),
     }
-    for table in contents.tables:
-        language, keys = contents.texts.language, table.definition.keys
-        figures = ("this", "last_year", "change", "nation")
-        header = [*(key.label[language] for key in keys), "", *(contents.texts[f"table.{each}"] for each in figures)]
-        rows = ([*said, *numbers] for said, numbers in table.lines(language))
-        files[f"{table.definition.id}.csv"] = write_csv(header, rows)
+    for figures in contents.figures:
+        files[f"{figures.id}.csv"] = write_csv(_sides(figures), decimal=decimal)
+    if contents.indicators:
+        files[INDICATORS] = write_csv(_indicators(contents), decimal=decimal)
     files["om.json"] = _about(contents)
     return files
+
+
+def _sides(figures: Figures) -> pa.Table:
+    """Give a control table in words, whole, its figures with their own decimals."""
+    frame = figures.table.frame
+    columns = [column.combine_chunks() for column in figures.keys.columns]
+    for side in SIDES:
+        values = frame[side].combine_chunks()
+        rounded = pc.round(values, 0)
+        for places in (1, 2):
+            rounded = pc.if_else(pc.equal(figures.decimals, places), pc.round(values, places), rounded)
+        columns.append(rounded)
+    return pa.Table.from_arrays(columns, names=[*figures.headings, *map(figures.heading, SIDES)])
+
+
+def _indicators(contents: Contents) -> pa.Table:
+    texts, rows, language = contents.texts, contents.indicators, contents.texts.language
+    figures = ("value", "if_corrected", "last_year", "nation")
+    rounded = [
+        [None if row[1] is None else round(row[1], row[0]) for row in ((r.decimals, getattr(r, name)) for r in rows)]
+        for name in figures
+    ]
+    named = {
+        texts["indicators.id"]: pa.array([row.id for row in rows]),
+        texts["indicators.name"]: pa.array([contents.name_of(row) for row in rows]),
+        texts["indicators.unit"]: pa.array([row.unit[language] for row in rows]),
+        **{
+            texts[f"indicators.{name}"]: pa.array(column, pa.float64())
+            for name, column in zip(figures, rounded, strict=True)
+        },
+        texts["indicators.open"]: pa.array([row.open_findings for row in rows]),
+        texts["indicators.why"]: pa.array([contents.reason_of(row) for row in rows]),
+    }
+    return pa.table(named)
 
 
 def close_zip(files: dict[str, bytes], password: Secret) -> bytes:
@@ -57,7 +95,9 @@ def close_zip(files: dict[str, bytes], password: Secret) -> bytes:
         archive.setencryption(pyzipper.WZ_AES, nbits=256)
         archive.setpassword(password.reveal().encode())
         for name, content in files.items():
-            archive.writestr(name, content)
+            # A workbook is a zip already.
+            how = pyzipper.ZIP_STORED if name.endswith(".xlsx") else pyzipper.ZIP_DEFLATED
+            archive.writestr(name, content, compress_type=how)
     return target.getvalue()
 
 
@@ -72,6 +112,7 @@ def _about(contents: Contents) -> bytes:
         "pack_version": contents.pack_version,
         "language": contents.texts.language,
         "findings": contents.statuses,
+        "problems": {name: tally.problems for name, tally in contents.tallies().items()},
         "levels": contents.levels(),
         "tables": [table.definition.id for table in contents.tables],
     }

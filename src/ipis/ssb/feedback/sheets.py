@@ -1,89 +1,141 @@
-"""The feedback as one XLSX workbook: an overview, the feilliste with filters and a frozen header, a sheet a table."""
+"""The feedback as one XLSX workbook: an overview, the feilliste with filters and a frozen header, rules, a sheet a table."""
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-import xlsxwriter
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ipis.lib.spreadsheet import Column, Sheet, write_workbook
+from ipis.ssb.feedback.rules import by_rule
 
 if TYPE_CHECKING:
-    from xlsxwriter.format import Format
-    from xlsxwriter.workbook import Workbook
-    from xlsxwriter.worksheet import Worksheet
+    from collections.abc import Iterator
 
     from ipis.ssb.feedback.contents import Contents
-    from ipis.ssb.tables.compute import ControlTable
+    from ipis.ssb.feedback.figures import Figures
 
 COLUMNS = (
-    "brukerNr", "record", "id", "level", "found", "expected", "do", "field", "value", "status", "effect", "rule",
-    "first_seen",
+    "level", "problem", "brukerNr", "record", "id", "found", "expected", "do", "field", "value", "status",
+    "first_seen", "effect", "rule", "answer",
 )  # fmt: skip
-"""The columns as a person reads them: whom and what it is about, how much it weighs, what to do, the rest."""
-_KEY_COLUMNS = 3
+"""The columns as a person reads them: how much it weighs, whom and what it is about, what to do, the rest."""
+_FROZEN = 3
 _WIDTHS = {
-    "brukerNr": 14, "record": 20, "id": 20, "found": 44, "expected": 36, "do": 44, "field": 24, "value": 16,
-    "effect": 26,
+    "level": 13, "problem": 10, "brukerNr": 14, "record": 18, "id": 20, "found": 44, "expected": 34, "do": 44,
+    "field": 22, "value": 14, "status": 13, "first_seen": 12, "effect": 24, "rule": 8, "answer": 30,
 }  # fmt: skip
-_FIGURES = ("this", "last_year", "change", "nation")
-# Nothing in a cell is run or followed: no formula, no link, no number made of text.
-_INERT = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "constant_memory": True}
+_WRAPPED = {"found", "expected", "do", "effect", "field", "answer"}
+_KEY, _FIGURE = 38, 16
 
 
 def render_workbook(contents: Contents) -> bytes:
     """Write the workbook."""
-    target = io.BytesIO()
-    with xlsxwriter.Workbook(target, _INERT) as book:
-        book.set_properties(
-            {"title": contents.texts["page.title"], "author": "", "created": contents.made_at.replace(tzinfo=None)}
-        )
-        bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
-        _overview(book.add_worksheet(contents.texts["sheet.overview"]), contents, bold)
-        _feilliste(book, contents, bold)
-        for table in contents.tables:
-            _table(book.add_worksheet(table.definition.id), contents, table, bold)
-    return target.getvalue()
+    figures = contents.figures
+    sheets = [_overview(contents, figures), _feilliste(contents), _rules(contents), *_indicators(contents)]
+    sheets += [_table(each) for each in figures]
+    return write_workbook(sheets, title=contents.texts["page.title"], at=contents.made_at)
 
 
-def _overview(sheet: Worksheet, contents: Contents, bold: Format) -> None:
-    texts = contents.texts
-    sheet.set_column(0, 0, 34)
-    sheet.set_column(1, 1, 60)
-    rows: list[tuple[str, object]] = [
-        (texts["page.title"], f"{contents.kommune} {contents.kommune_name}"),
-        (texts["page.for_year"], contents.year),
-        (texts["page.delivery"], contents.sequence),
-        (texts["page.arrived"], contents.moment(contents.arrived_at)),
-        (texts["page.counts"], contents.counts_for),
-        *((texts[f"levels.{level}"], count) for level, count in contents.levels().items()),
-        *((texts[f"status.{status}"], count) for status, count in contents.statuses.items()),
+def _overview(contents: Contents, figures: list[Figures]) -> Sheet:
+    texts, tallies = contents.texts, contents.tallies()
+    district = "" if contents.bydel == "00" else f", {texts['page.bydel']} {contents.bydel}"
+    above = [
+        f"{texts['page.title']} {contents.year}",
+        f"{contents.kommune} {contents.kommune_name}{district}",
+        f"{texts['page.delivery']} {contents.sequence} · {texts['page.arrived']} {contents.moment(contents.arrived_at)} · "
+        f"{texts['page.counts']} {contents.counts_for}",
+        "",
+        texts["page.what_now"],
+        *(f"{place}. {step}" for place, step in enumerate(contents.todo(), start=1)),
+        "",
     ]
-    for number, (label, value) in enumerate(rows):
-        sheet.write(number, 0, label, bold if number == 0 else None)
-        sheet.write(number, 1, value, bold if number == 0 else None)
-    notes = [texts["page.what_now"], *contents.todo(), "", texts["page.secret"]]
-    for number, note in enumerate(notes, start=len(rows) + 1):
-        sheet.write(number, 0, note, bold if note == notes[0] else None)
+    names = [
+        texts["sheet.feilliste"],
+        texts["sheet.rules"],
+        *([texts["sheet.indicators"]] if contents.indicators else []),
+    ]
+    notes = [
+        texts["page.cause"],
+        texts["page.secret"],
+        texts["answer.how"],
+        "",
+        texts["sheet.contents"],
+        *names,
+        *(f"{each.id}  {each.title}" for each in figures),
+    ]
+    counted = [(texts[f"tally.{name}"], tally) for name, tally in tallies.items()]
+    columns = [
+        Column(texts["tally.heading"], pa.array([name for name, _ in counted]), 44),
+        Column(texts["tally.problems"], pa.array([tally.problems for _, tally in counted]), 14),
+        Column(texts["tally.findings"], pa.array([tally.findings for _, tally in counted]), 14),
+        Column(texts["tally.persons"], pa.array([tally.persons for _, tally in counted]), 14),
+    ]
+    return Sheet(texts["sheet.overview"], columns, above=above, frozen=None, notes=notes)
 
 
-def _feilliste(book: Workbook, contents: Contents, bold: Format) -> None:
-    sheet = book.add_worksheet(contents.texts["sheet.feilliste"])
-    wrapped = book.add_format({"text_wrap": True, "valign": "top"})
-    for number, column in enumerate(COLUMNS):
-        sheet.set_column(number, number, _WIDTHS.get(column, 12), wrapped)
-    sheet.freeze_panes(1, _KEY_COLUMNS)
-    sheet.autofilter(0, 0, max(1, contents.feilliste.num_rows), len(COLUMNS) - 1)
-    sheet.write_row(0, 0, [contents.texts[f"column.{column}"] for column in COLUMNS], bold)
-    for number, row in enumerate(contents.feilliste.to_pylist(), start=1):
-        sheet.write_row(number, 0, [contents.display(column, row) for column in COLUMNS])
+def _feilliste(contents: Contents) -> Sheet:
+    listed, texts = contents.feilliste, contents.texts
+    columns = [
+        Column(texts[f"column.{name}"], contents.in_words(name, listed), _WIDTHS[name], wrap=name in _WRAPPED)
+        for name in COLUMNS
+    ]
+    return Sheet(texts["sheet.feilliste"], columns, frozen=_FROZEN)
 
 
-def _table(sheet: Worksheet, contents: Contents, table: ControlTable, bold: Format) -> None:
-    language, keys = contents.texts.language, table.definition.keys
-    sheet.set_column(0, len(keys) - 1, 46)
-    sheet.set_column(len(keys), len(keys) + len(_FIGURES) - 1, 18)
-    sheet.freeze_panes(1, len(keys))
-    header = [key.label[language] for key in keys] + [contents.texts[f"table.{figure}"] for figure in _FIGURES]
-    sheet.write_row(0, 0, header, bold)
-    for number, row in enumerate(table.rows, start=1):
-        sheet.write_row(number, 0, [*table.labels(row, language), *(getattr(row, figure) for figure in _FIGURES)])
+def _rules(contents: Contents) -> Sheet:
+    listed, texts = by_rule(contents.feilliste), contents.texts
+    words = {"rule": 8, "level": 14, "found": 50, "do": 50}
+    columns = [
+        Column(texts[f"column.{name}"], contents.in_words(name, listed), width, wrap=width > 14)
+        for name, width in words.items()
+    ]
+    columns += [
+        Column(texts[f"rules.{name}"], listed[name].combine_chunks(), 12)
+        for name in ("problems", "findings", "persons", "new", "open", "answered", "fixed")
+    ]
+    guide = [contents.guide_of(rule) for rule in listed["rule"].to_pylist()]
+    columns.append(Column(texts["rules.guide"], pa.array(guide, pa.string()), 60))
+    return Sheet(texts["sheet.rules"], columns, above=[texts["rules.title"], texts["rules.about"]], frozen=1)
+
+
+def _indicators(contents: Contents) -> Iterator[Sheet]:
+    if not contents.indicators:
+        return
+    texts, rows, language = contents.texts, contents.indicators, contents.texts.language
+    title = [contents.name_of(row) for row in rows]
+    columns = [
+        Column(texts["indicators.id"], pa.array([row.id for row in rows]), 8),
+        Column(texts["indicators.name"], pa.array(title), 60, wrap=True),
+        Column(texts["indicators.unit"], pa.array([row.unit[language] for row in rows]), 24),
+    ]
+    columns += [
+        Column(
+            texts[f"indicators.{name}"],
+            pa.array([getattr(row, name) for row in rows], pa.float64()),
+            _FIGURE,
+            decimals=1,
+        )
+        for name in ("value", "if_corrected", "last_year", "nation")
+    ]
+    columns.append(Column(texts["indicators.open"], pa.array([row.open_findings for row in rows]), _FIGURE))
+    columns.append(Column(texts["indicators.why"], pa.array([contents.reason_of(row) for row in rows]), 40))
+    yield Sheet(
+        texts["sheet.indicators"], columns, above=[texts["indicators.title"], texts["indicators.about"]], frozen=2
+    )
+
+
+def _table(figures: Figures) -> Sheet:
+    words = figures.keys.rename_columns(list(map(str, range(figures.keys.num_columns))))
+    columns = [
+        Column(heading, column.combine_chunks(), _KEY)
+        for heading, column in zip(figures.headings, words.columns, strict=True)
+    ]
+    frame, decimals = figures.table.frame, int(pc.max(figures.decimals).as_py() or 0)
+    columns += [
+        Column(figures.heading(side), frame[side].combine_chunks(), _FIGURE, decimals=decimals)
+        for side in ("this", "last_year", "change", "nation")
+    ]
+    title = f"{figures.id} {figures.title}" + (f" – {figures.measured}" if figures.measured else "")
+    return Sheet(figures.id, columns, above=[title, *figures.reasons], frozen=len(figures.headings))

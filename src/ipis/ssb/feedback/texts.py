@@ -29,6 +29,18 @@ class Texts:
         except KeyError:
             raise DefinitionRefused("feedback.no_text", text=name, language=self.language) from None
 
+    def counted(self, name: str, count: int, **more: str) -> str:
+        """Give the words for a count: `section.key_one` for 1, else `section.key_many`, with `{count}` filled in."""
+        text = self[f"{name}_one" if count == 1 else f"{name}_many"]
+        return text.format(count=self.number(count), **more)
+
+    def number(self, value: float | None, decimals: int = 0) -> str:
+        """Write a number as the language does."""
+        if value is None:
+            return ""
+        written = f"{value:,.{decimals}f}".replace("-", "\u2212")
+        return written if self.language == "en" else written.replace(",", "\u202f").replace(".", ",")
+
 
 def load_texts(collection: Collection, language: str) -> Texts:
     """Read the words of one language."""
