@@ -1,7 +1,7 @@
 """Lays many deliveries side by side, so that each table is one query for all of them.
 
-Rows and persons get numbers that are their own over all deliveries; what only one delivery has beside its records
-(its header's values, its outcomes and findings) is joined by `_delivery`.
+Records come from the relations that rules run over; what a delivery has beside them (its outcomes, its findings) is
+added here. The unit, in which several deliveries may be counted together, is joined to every row.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ipis.ssb.tables.conditions import PSEUDO
+from ipis.ssb.tables.conditions import POST, PSEUDO
 from ipis.ssb.tables.query import PERSON, UNIT
 from ipis.validation.compile import quote
 from ipis.validation.relations import Content, derived
@@ -57,47 +57,38 @@ def batch(
     units: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
     """Open the relations of many deliveries with the derived columns that are wanted."""
-    contents = [Content(_as_counted(one.tables), one.header) for one in counted]
+    contents = [Content({name: _as_given(table) for name, table in one.tables.items()}, one.header) for one in counted]
     with derived(collection, contents, wanted) as relations:
-        made = Batch(relations.engine, relations.scope)
-        _add_units(relations.engine, len(counted), units)
+        engine = relations.engine
+        of = np.arange(len(counted), dtype=np.int32) if units is None else np.array(units, np.int32)
+        engine.register("units", pa.table({"_delivery": np.arange(len(counted), dtype=np.int32), UNIT: of}))
+        made = Batch(engine, relations.scope)
         for name in collection.layout.records:
-            joined = f"{relations.names[name]} r JOIN units u USING (_delivery)"
-            relations.engine.view(f"m_{name}", f"SELECT r.*, r._owner AS {PERSON}, u.{UNIT} FROM {joined}")
-            made.names[name] = f"m_{name}"
-        _add_pseudo(made, counted)
+            made.names[name] = _view(engine, name, f"r.*, r._owner AS {PERSON}", relations.names[name])
+        for name, columns in PSEUDO.items():
+            engine.register(f"x_{name}", _stacked(name, columns, counted))
+            listed = ", ".join(f"r.{quote(column)}" for column in columns)
+            made.names[name] = _view(engine, name, f"{listed}, CAST(NULL AS INTEGER) AS {PERSON}", f"x_{name}")
         yield made
 
 
-def _as_counted(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """Give the tables without the texts of what did not parse: it counts as not given."""
-    return {
-        name: table.drop_columns([each for each in table.column_names if each.endswith("__raw")])
-        for name, table in tables.items()
-    }
+def _view(engine: Engine, name: str, columns: str, source: str) -> str:
+    engine.view(f"m_{name}", f"SELECT {columns}, u.{UNIT} FROM {source} r JOIN units u ON r._delivery = u._delivery")
+    return f"m_{name}"
 
 
-def _add_units(engine: Engine, count: int, units: Sequence[int] | None) -> None:
-    of = np.arange(count, dtype=np.int32) if units is None else np.array(units, np.int32)
-    engine.register("units", pa.table({"_delivery": np.arange(count, dtype=np.int32), UNIT: of}))
+def _as_given(table: pa.Table) -> pa.Table:
+    """Leave out the texts of what did not parse: once the effects are applied, it counts as not given."""
+    return table.drop_columns([name for name in table.column_names if name.endswith("__raw")])
 
 
-def _add_pseudo(made: Batch, counted: Sequence[Counted]) -> None:
-    """Register the records of the deliveries themselves."""
-    for name, columns in PSEUDO.items():
-        given = [one.outcomes if name == "post" else one.findings for one in counted]
-        parts = [
-            table.select(list(columns)).append_column("_delivery", pa.array(np.full(table.num_rows, number, np.int32)))
-            for number, table in enumerate(given)
-            if table is not None
-        ]
-        schema = pa.schema([*(pa.field(column, pa.string()) for column in columns), ("_delivery", pa.int32())])
-        table = pa.concat_tables([schema.empty_table(), *(part.cast(schema) for part in parts)])
-        made.engine.register(f"d_{name}", table)
-        listed = ", ".join(f"d.{quote(column)}" for column in columns)
-        made.engine.view(
-            f"m_{name}",
-            f"SELECT {listed}, CAST(NULL AS BIGINT) AS {PERSON}, u.{UNIT} "
-            f"FROM d_{name} d JOIN units u USING (_delivery)",
-        )
-        made.names[name] = f"m_{name}"
+def _stacked(name: str, columns: Sequence[str], counted: Sequence[Counted]) -> pa.Table:
+    """Put the deliveries' own records under each other."""
+    schema = pa.schema([*(pa.field(column, pa.string()) for column in columns), pa.field("_delivery", pa.int32())])
+    parts = [schema.empty_table()]
+    for number, one in enumerate(counted):
+        table = one.outcomes if name == POST else one.findings
+        if table is not None:
+            of = pa.array(np.full(table.num_rows, number, np.int32))
+            parts.append(table.select(list(columns)).append_column("_delivery", of).cast(schema))
+    return pa.concat_tables(parts)

@@ -64,7 +64,10 @@ def read_key(node: Node, record: str, conditions: Conditions) -> Key:
     optional = {"id", "column", "family", "blank", "prefix", "sparse", "total", *_SOURCES}
     raw = node.mapping({"label"}, optional)
     sources = [name for name in _SOURCES if name in raw]
-    if len(sources) + ("family" in raw) != 1 or {"column", "family"} <= raw.keys():
+    sparse = "sparse" in raw and raw["sparse"].boolean()
+    # A column whose values nobody can list shows those that are there.
+    open_list = sparse and "column" in raw and not sources
+    if len(sources) + ("family" in raw) + open_list != 1 or {"column", "family"} <= raw.keys():
         node.refuse("tables.value", allowed="column + " + " | ".join(_SOURCES) + "; family; values + when")
     values, when = _values(raw, sources, record, conditions)
     if ("column" in raw) == bool(when or "family" in raw):
@@ -84,10 +87,10 @@ def read_key(node: Node, record: str, conditions: Conditions) -> Key:
         column=column,
         family=family,
         when=when,
-        bands=tuple(bound.number() for bound in raw["bands"].items()) if "bands" in raw else (),
+        bands=tuple(low for low, _ in _bounds(raw["bands"])) if "bands" in raw else (),
         months="months" in raw,
         prefix=raw["prefix"].integer() if "prefix" in raw else 0,
-        sparse="sparse" in raw and raw["sparse"].boolean(),
+        sparse=sparse,
         total=total,
     )
 
@@ -143,15 +146,27 @@ def _written(node: Node, record: str, conditions: Conditions) -> tuple[tuple[tup
     return tuple(values), when
 
 
-def _bands(node: Node) -> tuple[tuple[str, Text], ...]:
-    bounds = [bound.number() for bound in node.items()]
+def _bounds(node: Node) -> tuple[tuple[float, Text | None], ...]:
+    """Read lower bounds, each a number or `{from, label}`."""
+    read: list[tuple[float, Text | None]] = []
+    for item in node.items():
+        if isinstance(item.value, dict):
+            raw = item.mapping({"from", "label"})
+            read.append((raw["from"].number(), raw["label"].languages()))
+        else:
+            read.append((item.number(), None))
+    bounds = [low for low, _ in read]
     if not bounds or bounds != sorted(set(bounds)):
         node.refuse("tables.value", allowed="0 < 18 < 67")
-    named = []
-    for place, low in enumerate(bounds):
-        high = bounds[place + 1] - 1 if place + 1 < len(bounds) else None
+    return tuple(read)
+
+
+def _bands(node: Node) -> tuple[tuple[str, Text], ...]:
+    bounds, named = _bounds(node), []
+    for place, (low, label) in enumerate(bounds):
+        high = bounds[place + 1][0] - 1 if place + 1 < len(bounds) else None
         name = f"{low:g}+" if high is None else f"{low:g}" if low == high else f"{low:g}–{high:g}"
-        named.append((f"{low:g}", dict.fromkeys(LANGUAGES, name)))
+        named.append((f"{low:g}", label or dict.fromkeys(LANGUAGES, name)))
     return tuple(named)
 
 
