@@ -187,11 +187,19 @@ class _Runner:
             if rule.id not in judged and rule.kind is not Kind.CODE and (rule.over or rule.record):
                 made = (_reason_against(made, self.at, absent) for made in self.book.compiled if made.rule is rule)
                 self._not_assessed(rule, next(filter(None, made), ELSEWHERE))
+        self._count_idle(active, absent)
         tables = self.tally.findings()
         return [
             Report(Findings(table, self.book.texts), self.tally.verdicts(place), dict(self.culprits))
             for place, table in enumerate(tables)
         ]
+
+    def _count_idle(self, active: Sequence[CompiledRule], absent: set[str]) -> None:
+        """Count the rows of a condition that cannot be assessed though others of its rule can: none passes silently."""
+        for made in self.book.compiled:
+            reason = _reason_against(made, self.at, absent)
+            if made not in active and reason is not None and made.rule.id in self.tally.counts:
+                self.tally.not_assessed(made.rule.id, reason, self.relations.deliveries.get(made.rule.over), besides=True)
 
     def _judge_layout(self) -> None:
         """Read the layout's rules off the states of the fields, which every other rule depends on as well."""

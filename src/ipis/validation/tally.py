@@ -58,7 +58,7 @@ class Tally:
 
     size: int
     counts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    unassessed: dict[str, tuple[str, NDArray[np.int64]]] = field(default_factory=dict)
+    unassessed: dict[str, dict[str, NDArray[np.int64]]] = field(default_factory=dict)
     found: list[_Found] = field(default_factory=list)
 
     def count(self, reading: Reading, states: NDArray[np.int8], deliveries: NDArray[np.int32]) -> NDArray[np.intp]:
@@ -80,13 +80,21 @@ class Tally:
             hit |= states == state
         return np.flatnonzero(hit)
 
-    def not_assessed(self, rule: str, reason: str, deliveries: NDArray[np.int32] | None) -> None:
-        """Count all rows of a relation as not assessed; without a relation the delivery itself is the one row."""
+    def not_assessed(
+        self, rule: str, reason: str, deliveries: NDArray[np.int32] | None, *, besides: bool = False
+    ) -> None:
+        """Count all rows of a relation as not assessed; without a relation the delivery itself is the one row.
+
+        `besides`: by one condition of a rule whose other conditions are counted.
+        """
         counted = np.ones(self.size, np.int64)
         if deliveries is not None:
             counted = np.bincount(deliveries, minlength=self.size)
-        self.unassessed[rule] = (reason, counted)
-        self.counts.pop(rule, None)
+        if not besides:
+            self.counts.pop(rule, None)
+            self.unassessed.pop(rule, None)
+        known = self.unassessed.setdefault(rule, {})
+        known[reason] = counted + known.get(reason, 0)
 
     def add(
         self,
@@ -103,9 +111,11 @@ class Tally:
     def verdicts(self, delivery: int) -> dict[str, Verdict]:
         """Give the verdicts on one delivery, by rule."""
         made = {rule: _verdict(counts[delivery]) for rule, counts in self.counts.items()}
-        for rule, (reason, counts) in self.unassessed.items():
-            count = int(counts[delivery])
-            made[rule] = Verdict(0, 0, count, 0, {reason: count} if count else {})
+        for rule, by_reason in self.unassessed.items():
+            for reason, counts in by_reason.items():
+                count = int(counts[delivery])
+                idle = Verdict(not_assessed=count, reasons={reason: count} if count else {})
+                made[rule] = made[rule] + idle if rule in made else idle
         return dict(sorted(made.items()))
 
     def findings(self) -> list[pa.Table]:
