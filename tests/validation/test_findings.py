@@ -1,10 +1,12 @@
 """Findings: one table, totals that match it, messages filled by column and never read again."""
 
 import pyarrow as pa
+import pytest
 from tests.validation import desk
 
+from ipis.kernel.collection import packaged
 from ipis.validation.catalogue import Level
-from ipis.validation.effects import apply
+from ipis.validation.effects import apply, hangs_on
 from ipis.validation.findings import FINDINGS, placeholders
 from ipis.validation.run import as_text
 
@@ -98,3 +100,51 @@ def test_effects_find_rows_by_their_own_number_wherever_they_stand():
     report = run(known, tables, at="S")
     assert [(found["row"], found["value"]) for found in report.findings.table.to_pylist()] == [(1, None)]
     assert apply(tables, report.findings, known)["ting"]["tid"].to_pylist() == ["c", "a"]
+
+
+STOPS = """
+[stopp]
+kind = "record"
+element = "Stopp"
+label = { nb = "N", nn = "N", en = "N" }
+key_fields = ["tid", "dag"]
+id_field = "tid"
+[stopp.fields.tid]
+kind = "id"
+length = 5
+label = { nb = "N", nn = "N", en = "N" }
+[stopp.fields.dag]
+kind = "date"
+length = 10
+label = { nb = "N", nn = "N", en = "N" }
+rules = { form = "L003" }
+"""
+
+
+def test_what_hangs_on_a_left_out_record_goes_with_it():
+    """A stop of a service left out is nothing; unless a service that counts has the same id."""
+    rules = desk.rule("n < 5") + desk.rule("alder < 100", number="K901", record="person")
+    known = desk.collection(rules, layout=desk.LAYOUT + STOPS)
+    rows = {
+        "person": [{"brukerNr": "1", "alder": 7}, {"brukerNr": "2", "alder": 120}],
+        "ting": [
+            {"tid": "a", "n": 9}, {"tid": "b", "n": 1}, {"tid": "c", "n": 9}, {"tid": "c", "n": 1},
+            {"tid": "d", "n": 1, "_person": 1}, {"tid": None, "n": 9},
+        ],
+        "stopp": [{"tid": tid, "dag": "tull"} for tid in ("a", "b", "c", "d", "e", None)],
+    }  # fmt: skip
+    tables = desk.tables(known, rows)
+    counted = apply(tables, desk.judge(known, **rows).findings, known)
+    assert counted["ting"]["tid"].to_pylist() == ["b", "c"]
+    assert counted["stopp"]["tid"].to_pylist() == ["b", "c", "e", None]
+    assert counted["stopp"]["dag__raw"].null_count == counted["stopp"].num_rows
+    assert tables["stopp"]["dag__raw"].to_pylist() == ["tull"] * 6
+    assert hangs_on(known.layout, "stopp") == ("ting",)
+    assert hangs_on(known.layout, "ting") == ()
+
+
+@pytest.mark.parametrize("year", [2016, 2017])
+def test_only_stops_hang_on_another_record_than_the_person(year):
+    layout = packaged("iplos", year).layout
+    hanging = {name: above for name in layout.records if (above := hangs_on(layout, name))}
+    assert hanging == {"stopp": ("tjeneste",)}

@@ -1,0 +1,194 @@
+"""Many deliveries in one run: each gets the report that it gets alone, whatever the others hold."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.validation import desk, test_both_sides
+
+from ipis.kernel.collection import packaged
+from ipis.validation import examples
+from ipis.validation.relations import derived
+from ipis.validation.run import Content, run, run_many
+
+YEAR = 2017
+headers = st.sampled_from([None, {"kommuneNr": "0403"}, {"kommuneNr": "0417", "uttakTid": "2018-01-03T08:00:00+01:00"}])
+rows = st.fixed_dictionaries(
+    {
+        "person": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "brukerNr": test_both_sides.ids,
+                    "bostedKommuneNr": st.sampled_from(["0403", "0417", "x", None]),
+                    "dodsDato": test_both_sides.days,
+                    "id_reason": st.sampled_from(["ok", "form", None]),
+                }
+            ),
+            max_size=3,
+        ),
+        "tjeneste": st.lists(test_both_sides.tjenester, max_size=6),
+        "vedtak": st.lists(test_both_sides.vedtak, max_size=3),
+    }
+)
+deliveries = st.lists(st.tuples(rows, headers, st.none() | rows), min_size=1, max_size=4)
+
+
+def content(collection, drawn):
+    made, header, past = drawn
+    return Content(tables(collection, made), header, None if past is None else tables(collection, past))
+
+
+def tables(collection, made):
+    return {name: examples.table(record, made.get(name, [])) for name, record in collection.layout.records.items()}
+
+
+def told(report):
+    return report.findings.table.to_pylist(), dict(report.verdicts), dict(report.culprits)
+
+
+@settings(max_examples=12)
+@given(deliveries, st.sampled_from(["M", "S"]))
+def test_each_delivery_is_judged_as_if_it_were_alone(drawn, at):
+    collection = packaged("iplos", YEAR)
+    contents = [content(collection, one) for one in drawn]
+    together = run_many(collection, contents, at=at)
+    for one, report in zip(contents, together, strict=True):
+        alone = run(collection, one.tables, at=at, header=one.header, last_year=one.last_year)
+        assert told(report) == told(alone)
+
+
+EVERYTHING = """
+[ting.derived]
+som_person = { count = "rows", by = ["person", "kode"] }
+samlet = { sum = "n", by = ["tid"] }
+forrige = { lag = "til", by = ["person"], order = "fra" }
+lengst = { previous_max = "til", by = ["kode"], order = "fra", open_ended = true }
+samtidig = { overlap = "rows", by = ["kode"], from = "fra", to = "til" }
+dager = { overlap_days = "rows", by = ["person"], from = "fra", to = "til", where = "n > 1" }
+tyngde = { concurrent_sum = "n", by = ["tekst"], from = "fra", to = "til" }
+i_fjor = { last_year = "count", by = ["kode", "tekst"] }
+annen = { lookup = "ting", on = "vist", key = "tid", value = "n" }
+finnes = { exists = "ting", on = "vist", key = "tid", where = "n > 1" }
+peker = { count = "rows", of = "ting", on = "tid", key = "vist" }
+av_person = { lookup = "person", on = "person", value = "nyeste" }
+sted = { lookup = "steder", on = "uttrekk.kommuneNr", value = "navn" }
+[person.derived]
+nyeste = { newest = "kode", of = "ting", on = "person", order = "fra", where = "n > 0" }
+sum_av = { sum = "d", of = "ting", on = "person" }
+[derived_tables.alt]
+rows = "delivery"
+[derived_tables.alt.columns]
+antall = { count = "ting", distinct = "person" }
+andel = { share = "ting", where = "n > 1 and uttrekk.kommuneNr = '0403'" }
+fjor = { last_year = "count", of = "ting", distinct = "person" }
+[derived_tables.kodene]
+rows = { codes = "liste", key = "code", as = "kode" }
+[derived_tables.kodene.columns]
+antall = { count = "ting", match = "kode" }
+fjor = { last_year = "count", of = "ting", match = "kode", where = "n > 1" }
+"""
+OF_TING = [
+    "som_person",
+    "samlet",
+    "forrige",
+    "lengst",
+    "samtidig",
+    "dager",
+    "tyngde",
+    "i_fjor",
+    "annen",
+    "finnes",
+    "peker",
+    "av_person",
+    "sted",
+]
+RULES = (
+    desk.rule("true = false", more=f"shows: [{', '.join(OF_TING)}, uttrekk.kommuneNr]")
+    + desk.rule("true = false", number="K901", record="person", more="shows: [nyeste, sum_av]")
+    + desk.rule("true = false", number="K902", more="over: alt\nshows: [antall, andel, fjor]")
+    + desk.rule("true = false", number="K903", more="over: kodene\nshows: [antall, fjor]")
+)
+keys = st.sampled_from(["a", "b", None])
+dates = st.sampled_from(["2017-01-01", "2017-01-05", "2017-02-01", "2017-12-30", "x", None])
+things = st.lists(
+    st.fixed_dictionaries(
+        {
+            "_person": st.sampled_from([0, 1, 2, None]), "tid": keys, "vist": keys, "tekst": keys, "fra": dates, "til": dates,
+            "kode": st.sampled_from(["01", "02", "77", None]), "n": st.sampled_from([0, 1, 2, "x", None]),
+            "d": st.sampled_from(["0.10", "0.20", "0.70", None]),
+        }
+    ),
+    max_size=5,
+)  # fmt: skip
+persons = st.lists(st.fixed_dictionaries({"brukerNr": keys}), max_size=3)
+whole = st.fixed_dictionaries({"person": persons, "ting": things})
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(whole, headers, st.none() | whole), min_size=1, max_size=4))
+def test_no_derived_column_sees_another_delivery(drawn):
+    codes = {"steder": "code,navn\n0403,Hamar\n"}
+    collection = desk.collection(RULES, EVERYTHING, codes=codes)
+    contents = [content(collection, one) for one in drawn]
+    for one, report in zip(contents, run_many(collection, contents, at="M"), strict=True):
+        assert told(report) == told(run(collection, one.tables, at="M", header=one.header, last_year=one.last_year))
+
+
+def test_relations_of_many_deliveries_hold_all_columns_and_tell_deliveries_apart():
+    derivations = '[ting.derived]\nantall = { count = "rows", by = ["person"] }'
+    known = desk.collection(desk.rule("n = 1"), derivations)
+    contents = [
+        Content(desk.tables(known, {"ting": [{"n": 1, "tekst": "a"}, {"n": "x"}]}), {"kommuneNr": "0403"}),
+        Content(desk.tables(known, {"ting": [{"n": 3}]}), None),
+    ]
+    with derived(known, contents, [("ting", "antall")]) as made:
+        found = made.engine.query(
+            f'SELECT _delivery, _row, _person, n, n__bad, tekst, antall, "uttrekk.kommuneNr" AS sted FROM {made.names["ting"]} ORDER BY _at'
+        )
+    assert found.to_pylist() == [
+        {"_delivery": 0, "_row": 0, "_person": 0, "n": 1, "n__bad": False, "tekst": "a", "antall": 2, "sted": "0403"},
+        {
+            "_delivery": 0,
+            "_row": 1,
+            "_person": 0,
+            "n": None,
+            "n__bad": True,
+            "tekst": None,
+            "antall": 2,
+            "sted": "0403",
+        },
+        {"_delivery": 1, "_row": 0, "_person": 0, "n": 3, "n__bad": False, "tekst": None, "antall": 1, "sted": None},
+    ]
+
+
+def test_what_one_delivery_makes_fail_is_not_told_of_another(monkeypatch):
+    from ipis.validation import compile as sql
+
+    original = sql.verdict
+    monkeypatch.setattr(sql, "verdict", lambda *of: f"CASE WHEN n = 77 THEN error('planted') ELSE {original(*of)} END")
+    known = desk.collection(desk.rule("n < 5"))
+    contents = [Content(desk.tables(known, {"ting": [{"n": n}]})) for n in (77, 1)]
+    bad, good = run_many(known, contents, at="M")
+    assert set(bad.culprits) == {"K900"}
+    assert bad.verdicts["K900"].reasons == {"engine_failure": 1}
+    assert (good.culprits, good.verdicts["K900"].ok) == ({}, 1)
+
+
+def test_no_delivery_has_no_report():
+    assert run_many(desk.collection(desk.rule("n = 1")), [], at="M") == []
+
+
+def test_deliveries_may_hold_their_columns_in_other_types():
+    known = desk.collection(desk.rule("n < 5 and kode = '01'"))
+    plain = desk.tables(known, {"ting": [{"n": 1, "kode": "01"}, {"n": 9, "kode": "01"}]})
+    ting = plain["ting"]
+    packed = ting.set_column(ting.column_names.index("kode"), "kode", ting["kode"].dictionary_encode())
+    wide = packed.set_column(ting.column_names.index("n"), "n", ting["n"].cast(pa.int64()))
+    reports = run_many(known, [Content(plain), Content(plain | {"ting": wide})], at="M")
+    assert [report.verdicts["K900"].breach for report in reports] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["polars", ""])
+def test_an_engine_that_is_not_there_is_refused_by_name(name):
+    with pytest.raises(ValueError, match="no engine of this name"):
+        desk.run(desk.collection(desk.rule("n = 1")), {}, at="M", engine=name)
