@@ -79,7 +79,7 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
 
 
 def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
-    from ipis.lib.jobs import Worker
+    from ipis.lib.jobs import Batch, Worker
     from ipis.ssb.feedback import steps as feedback
     from ipis.ssb.intake.mails import MAIL, MailWriter, queue_due
     from ipis.ssb.keys import feedback_keys
@@ -87,7 +87,7 @@ def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> N
     from ipis.ssb.register.models import Job
 
     keys, clock = feedback_keys(settings), settings.business_clock()
-    steps: dict[str, Callable[[Job], None]] = {
+    steps: dict[str, Callable[[Job], None] | Batch[Job]] = {
         MAIL: MailWriter(settings, keys.identity).write,
         **feedback.steps(settings, keys),
     }

@@ -1,147 +1,232 @@
-"""Judges a delivery: every rule that runs at SSB, what its findings leave in, and the control tables of that.
+"""Judges deliveries, many in one run: every rule that runs at SSB, what its findings leave in, the control tables.
 
-Findings are kept beside the register, by row number: what brukerNr a row has is asked of `lokal` each time.
+Each delivery is judged as if it were alone; what one run saves is the start of every scan. Which rules look at what
+others delivered is said by the rules (`scope: register`), and what they find goes to SSB's staff alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ipis.lib.storage import durable
 from ipis.ssb.feedback.about_delivery import judge_delivery
 from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
-from ipis.ssb.feedback.models import Tilbakemelding
+from ipis.ssb.feedback.kept import Kept
 from ipis.ssb.intake.contact import contact_of
-from ipis.ssb.packs import pack_of
-from ipis.ssb.register.deliveries import deliveries_as_of, lokal_keys, open_tables, previous_delivery
+from ipis.ssb.packs import pack_of, packs
+from ipis.ssb.register.answers import answers_of
+from ipis.ssb.register.deliveries import joined_tables, last_years, lokal_keys, open_tables, previous_delivery
 from ipis.ssb.register.objects import ObjectStore
-from ipis.ssb.tables.compare import ControlTable, Sides, compare
+from ipis.ssb.register.supplied import RegisterView
+from ipis.ssb.tables.compare import ControlTable, Sides, compare_many
 from ipis.ssb.tables.compute import Counted, compute_many, findings_of, outcomes_of
 from ipis.ssb.tables.definition import load_tables
 from ipis.validation import rulebook
 from ipis.validation.effects import apply
 from ipis.validation.findings import Findings
-from ipis.validation.run import run
+from ipis.validation.run import Content, run_many
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from ipis.kernel.sealed import Identity
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.ssb.register.models import Delivery
     from ipis.ssb.settings import SsbSettings
+    from ipis.validation.catalogue import Rule
+    from ipis.validation.findings import Texts
+
+_FUNN = "funn"
+_KOMMUNE = "kommune"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A delivery as judged: the findings its municipality is told of (STORED), the control tables of what counts."""
+    """A delivery as judged: the findings its municipality is told of and those for staff (STORED), and what counts."""
 
+    delivery: Delivery
     findings: pa.Table
-    cells: pa.Table
+    staff: pa.Table
+    counted: Counted
 
     @property
     def verdicts_sha256(self) -> str:
         """Hash which findings there are, whatever their wording: tells whether a changed rule changed anything."""
-        columns = [self.findings[name].to_pylist() for name in ("rule", "record", "row", "field")]
-        return hashlib.sha256(repr(sorted(zip(*columns, strict=True), key=repr)).encode()).hexdigest()
+        columns = [self.findings[name].cast(pa.string()).fill_null("-") for name in ("rule", "record", "row", "field")]
+        lines = pc.binary_join_element_wise(*columns, "\x1f").combine_chunks()
+        return hashlib.sha256("\n".join(sorted(lines.to_pylist())).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges deliveries in the light of the pack of their year, in the language of their municipality."""
+    """Judges deliveries of one collection year in the light of its pack, each in the language of its municipality."""
 
     settings: SsbSettings
     identity: Identity
     """The feedback worker's: a delivery is judged by its sealed contact too."""
+    register: RegisterView = field(default_factory=RegisterView)
 
     @property
     def store(self) -> ObjectStore:
         """Give the register's objects."""
         return ObjectStore(self.settings.objects)
 
+    @property
+    def kept(self) -> Kept:
+        """Give what is kept of earlier judgements."""
+        return Kept(self.settings.data / _FUNN)
+
     def judge(self, delivery: Delivery, pack: SeasonPack, language: str) -> Judged:
-        """Run the rules over a delivery and tabulate what they leave in."""
+        """Judge one delivery."""
+        return self.judge_many([delivery], pack, [language])[0]
+
+    def judge_many(self, deliveries: Sequence[Delivery], pack: SeasonPack, languages: Sequence[str]) -> list[Judged]:
+        """Run the rules over deliveries of the pack's year; `languages` are those of their municipalities."""
         collection = pack.collection
-        tables = open_tables(delivery, self.store)
-        earlier = last_years(delivery)
-        last_year = None if earlier is None else open_tables(earlier, self.store)
-        of_records = run(collection, tables, at="S", last_year=last_year, header=delivery.header).findings
-        counted = apply(tables, of_records, collection)
-        contact = contact_of(delivery.forsendelse, self.settings, self.identity)
-        of_delivery = judge_delivery(delivery, contact, collection)
-        findings = Findings(pa.concat_tables([of_records.table, of_delivery]), of_records.texts)
-        outcomes = outcomes_of(tables, of_records.table, counted)
-        told = findings_of(findings.table, of_records.texts.rules)
-        (cells,) = compute_many(collection, [Counted(counted, delivery.header, outcomes, told)])
-        return Judged(_told_to_kommune(findings, pack, delivery.sequence, language), cells)
+        tables = [open_tables(delivery, self.store) for delivery in deliveries]
+        supplied = self.register.supply(deliveries, tables, self.store, collection)
+        contents = [
+            Content(its, delivery.header, self._last_years_tables(delivery))
+            for its, delivery in zip(supplied, deliveries, strict=True)
+        ]
+        reports = run_many(collection, contents, at="S")
+        found, counted = [], []
+        for delivery, its, report in zip(deliveries, tables, reports, strict=True):
+            contact = contact_of(delivery.forsendelse, self.settings, self.identity)
+            about = judge_delivery(delivery, contact, collection)
+            all_of = pa.concat_tables([report.findings.table, about])
+            left = apply(its, report.findings, collection)
+            outcomes = outcomes_of(its, report.findings.table, left)
+            told = findings_of(all_of, report.findings.texts.rules)
+            found.append(all_of)
+            counted.append(Counted(left, delivery.header, outcomes, told))
+        if not deliveries:
+            return []
+        stored = _as_stored(found, deliveries, languages, reports[0].findings.texts)
+        told_rules = _told(rulebook.of(collection).rules)
+        return [
+            Judged(delivery, *_parted(its, told_rules), count)
+            for delivery, its, count in zip(deliveries, stored, counted, strict=True)
+        ]
 
-    def feilliste(self, delivery: Delivery, judged: Judged, pack: SeasonPack, language: str) -> pa.Table:
+    def feilliste(self, judged: Judged, pack: SeasonPack, language: str) -> pa.Table:
         """Compare with the delivery before; findings that were never kept (its feedback failed) are made anew."""
-        before = previous_delivery(delivery)
+        delivery, layout = judged.delivery, pack.collection.layout
+        answers = answers_of(delivery, self.store, layout, self._predecessors(delivery))
+        now, before = self._keyed(delivery, judged.findings, pack), previous_delivery(delivery)
         if before is None:
-            return make_feilliste(self._keyed(delivery, judged.findings, pack), None)
-        kept = self.kept_findings(before)
+            return make_feilliste(now, None, answers)
+        kept = self.kept.findings(before)
         earlier = self.judge(before, pack, language).findings if kept is None else kept
-        return make_feilliste(self._keyed(delivery, judged.findings, pack), self._keyed(before, earlier, pack))
+        return make_feilliste(now, self._keyed(before, earlier, pack), answers)
 
-    def control_tables(self, delivery: Delivery, judged: Judged, pack: SeasonPack) -> tuple[ControlTable, ...]:
-        """Put the tables beside last year's; the nation's column is empty until a year is published."""
-        beside: dict[str, pa.Table] = {}
-        for name, other in (("last_year", last_years(delivery)), ("previous", previous_delivery(delivery))):
-            if other is not None:
-                beside[name] = self.judge(other, pack_of(self.settings, other.register, other.year), "nb").cells
-        return compare(load_tables(pack.collection), Sides(judged.cells, **beside))
+    def control_tables(self, judged: Sequence[Judged], pack: SeasonPack) -> list[tuple[ControlTable, ...]]:
+        """Count what each delivery leaves in, and put it beside last year's and the delivery before.
 
-    def keep_findings(self, delivery: Delivery, revision: int, findings: pa.Table) -> None:
-        """Keep findings durably, for the comparison with the next delivery."""
-        path = self._findings_path(delivery, revision)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with durable(path) as file:
-            pq.write_table(findings, file, compression="zstd")
+        After a merger last year's is the sum of the predecessors. The nation's column is empty until a year is
+        published.
+        """
+        cells = compute_many(pack.collection, [each.counted for each in judged])
+        known = {each.delivery.pk: its for each, its in zip(judged, cells, strict=True)}
+        for each, its in zip(judged, cells, strict=True):
+            self.kept.keep_cells(each.delivery, pack.version, its)
+        deliveries = [each.delivery for each in judged]
+        earlier = [last_years(one, self._predecessors(one)) for one in deliveries]
+        before = [previous_delivery(one) for one in deliveries]
+        self._count_missing([*(its[0] for its in earlier if len(its) == 1), *filter(None, before)], known)
+        sides = []
+        for one, its, last_year, previous in zip(deliveries, cells, earlier, before, strict=True):
+            merged = any(each.kommune != one.kommune for each in last_year)
+            in_front = None if previous is None else known[previous.pk]
+            sides.append(Sides(its, self._cells_of(last_year, known), in_front, merged))
+        return compare_many(load_tables(pack.collection), sides)
 
-    def kept_findings(self, delivery: Delivery) -> pa.Table | None:
-        """Read the findings kept with the newest tilbakemelding of a delivery, or None."""
-        newest = Tilbakemelding.objects.filter(delivery=delivery).order_by("-revision").first()
-        path = None if newest is None else self._findings_path(delivery, newest.revision)
-        return None if path is None or not path.exists() else pq.read_table(path)
+    def _count_missing(self, deliveries: Sequence[Delivery], known: dict[int, pa.Table]) -> None:
+        """Put the cells of deliveries into `known`: as they were kept, or else counted now, a year at a time."""
+        missing: dict[tuple[str, int], dict[int, Delivery]] = {}
+        for one in deliveries:
+            if one.pk not in known:
+                missing.setdefault((one.register, one.year), {})[one.pk] = one
+        for (register, year), its in missing.items():
+            pack = pack_of(self.settings, register, year)
+            kept = {pk: self.kept.cells(one, pack.version) for pk, one in its.items()}
+            known |= {pk: cells for pk, cells in kept.items() if cells is not None}
+            left = [one for pk, one in its.items() if kept[pk] is None]
+            judged = self.judge_many(left, pack, ["nb"] * len(left))
+            for one, cells in zip(left, compute_many(pack.collection, [j.counted for j in judged]), strict=True):
+                self.kept.keep_cells(one, pack.version, cells)
+                known[one.pk] = cells
+
+    def _cells_of(self, deliveries: Sequence[Delivery], known: Mapping[int, pa.Table]) -> pa.Table | None:
+        """Give the cells of deliveries counted together: a person of two of them counts once in each."""
+        if len(deliveries) <= 1:
+            return known[deliveries[0].pk] if deliveries else None
+        pack = pack_of(self.settings, deliveries[0].register, deliveries[0].year)
+        judged = self.judge_many(deliveries, pack, ["nb"] * len(deliveries))
+        return compute_many(pack.collection, [each.counted for each in judged], units=[0] * len(judged))[0]
+
+    def _last_years_tables(self, delivery: Delivery) -> Mapping[str, pa.Table] | None:
+        earlier = last_years(delivery, self._predecessors(delivery))
+        return joined_tables([open_tables(one, self.store) for one in earlier]) if earlier else None
+
+    def _predecessors(self, delivery: Delivery) -> tuple[str, ...]:
+        """Name the municipalities that became this one since the year before, by that year's list of successors."""
+        for pack, _ in packs(self.settings):
+            if (pack.register, pack.year) == (delivery.register, delivery.year - 1):
+                return tuple(old for old, new in pack.collection.successors.items() if new == delivery.kommune)
+        return ()
 
     def _keyed(self, delivery: Delivery, findings: pa.Table, pack: SeasonPack) -> Keyed:
-        records = pack.collection.layout.records
-        named = [name for name in pc.unique(findings["record"]).to_pylist() if name in records]
-        return Keyed(findings, {name: lokal_keys(delivery, self.store, name, records[name].id_field) for name in named})
-
-    def _findings_path(self, delivery: Delivery, revision: int) -> Path:
-        return self.settings.data / "funn" / delivery.forsendelse / f"{revision:04d}.parquet"
+        layout, rules = pack.collection.layout, rulebook.of(pack.collection).rules
+        named = [name for name in pc.unique(findings["record"]).to_pylist() if name in layout.records]
+        keys = lokal_keys(delivery, self.store, {name: layout.records[name].id_field for name in named})
+        return Keyed(findings, keys, {name: (rule.problem.name, rule.problem.by) for name, rule in rules.items()})
 
 
-def last_years(delivery: Delivery) -> Delivery | None:
-    """Give the sender's newest delivery of the year before, as it stood when this one was loaded."""
-    rows = deliveries_as_of(delivery.year - 1, delivery.loaded_at, register=delivery.register)
-    return next((row for row in rows if (row.kommune, row.bydel) == (delivery.kommune, delivery.bydel)), None)
+def _as_stored(
+    found: Sequence[pa.Table], deliveries: Sequence[Delivery], languages: Sequence[str], texts: Texts
+) -> list[pa.Table]:
+    """Write the findings of many deliveries as they are kept, all messages of one language at a time."""
+    stored: dict[int, pa.Table] = {}
+    for language in dict.fromkeys(languages):
+        places = [place for place, its in enumerate(languages) if its == language]
+        lengths = [found[place].num_rows for place in places]
+        sequences = np.repeat(np.array([deliveries[place].sequence for place in places], np.int32), lengths)
+        whole = _written(Findings(pa.concat_tables([found[place] for place in places]), texts), sequences, language)
+        starts = np.cumsum([0, *lengths])
+        for place, start, length in zip(places, starts, lengths, strict=False):
+            stored[place] = whole.slice(int(start), length)
+    return [stored[place] for place in range(len(found))]
 
 
-def _told_to_kommune(findings: Findings, pack: SeasonPack, sequence: int, language: str) -> pa.Table:
-    """Write findings as they are kept; those of rules for SSB's staff alone are left out (K028, K029, K081)."""
-    rules, told = rulebook.of(pack.collection).rules, findings.table
-    of = [rules[name] for name in told["rule"].to_pylist()]
-    stored = pa.table(
-        {
-            "rule": told["rule"],
-            "level": pa.array([rule.level.value for rule in of], pa.string()),
-            "effect": pa.array([rule.effect.value for rule in of], pa.string()),
-            "record": told["record"],
-            "row": told["row"],
-            "field": told["field"],
-            "value": told["value"],
-            **dict(zip(("found", "expected", "do"), findings.parts(language), strict=True)),
-            "first_seen": pa.repeat(pa.scalar(sequence, pa.int32()), told.num_rows),
-        },
-        schema=STORED,
-    )
-    return stored.filter(pa.array([rule.audience == "kommune" for rule in of], pa.bool_()))
+def _written(findings: Findings, sequences: NDArray[np.int32], language: str) -> pa.Table:
+    told, rules = findings.table.combine_chunks(), findings.texts.rules
+    at = pc.index_in(told["rule"], value_set=pa.array(list(rules), pa.string()))
+    levels = pa.array([rule.level.value for rule in rules.values()], pa.string())
+    effects = pa.array([rule.effect.value for rule in rules.values()], pa.string())
+    columns = {
+        "rule": told["rule"],
+        "level": levels.take(at),
+        "effect": effects.take(at),
+        **{name: told[name] for name in ("record", "row", "field", "value")},
+        **dict(zip(("found", "expected", "do"), findings.parts(language), strict=True)),
+        "first_seen": pa.array(sequences),
+    }
+    return pa.table(columns, schema=STORED)
+
+
+def _parted(stored: pa.Table, told: pa.Array) -> tuple[pa.Table, pa.Table]:
+    """Part what the municipality is told from what is for SSB's staff alone (K028, K029)."""
+    of_kommune = pc.is_in(stored["rule"], value_set=told)
+    return stored.filter(of_kommune), stored.filter(pc.invert(of_kommune))
+
+
+def _told(rules: Mapping[str, Rule]) -> pa.Array:
+    return pa.array([rule.id for rule in rules.values() if rule.audience == _KOMMUNE], pa.string())

@@ -11,6 +11,7 @@ import shutil
 import time as clock
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -24,7 +25,6 @@ from ipis.lib.storage import write_durably
 from ipis.ssb import kill
 from ipis.ssb.feedback.contents import Contents
 from ipis.ssb.feedback.feilliste import as_stored
-from ipis.ssb.feedback.judge import Judge
 from ipis.ssb.feedback.models import Tilbakemelding
 from ipis.ssb.feedback.outgoing import OUTGOING, outgoing
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
@@ -37,11 +37,14 @@ from ipis.ssb.register.deliveries import FEEDBACK
 from ipis.ssb.register.models import Delivery, Job
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     import pyarrow as pa
 
     from ipis.kernel.collection import Collection
     from ipis.kernel.contact import Contact
     from ipis.kernel.seasonpack import SeasonPack
+    from ipis.ssb.feedback.judge import Judge, Judged
     from ipis.ssb.keys import FeedbackKeys
     from ipis.ssb.settings import SsbSettings
     from ipis.ssb.tables.compare import ControlTable
@@ -52,63 +55,79 @@ _GARBAGE_AFTER_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
+class _Wish:
+    """A tilbakemelding that is to be made, and what closes it."""
+
+    job: Job
+    delivery: Delivery
+    revision: int
+    pack: SeasonPack
+    language: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Maker:
     """The feedback worker's step: it alone opens PIN and contact, in memory."""
 
     settings: SsbSettings
     keys: FeedbackKeys
+    judge: Judge
 
-    def make(self, job: Job) -> None:
-        """Make the tilbakemelding of a job whose subject is the forsendelse, or `<forsendelse>:<revision>`, once."""
+    def make_many(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], None]]]:
+        """Judge the deliveries of jobs together, a year at a time, and give each job with what makes its feedback.
+
+        A job's subject is the forsendelse, or `<forsendelse>:<revision>`; what stands already is not made again.
+        """
+        wishes: dict[tuple[str, int], list[_Wish]] = {}
+        for job in jobs:
+            try:
+                wish = self._wish(job)
+            except Exception as error:  # noqa: BLE001 - it is this job's own, and is dealt with as such
+                yield job, partial(_raise, error)
+                continue
+            if wish is None:
+                yield job, partial(_finish, job)
+            else:
+                wishes.setdefault((wish.delivery.register, wish.delivery.year), []).append(wish)
+        for its in wishes.values():
+            pack = its[0].pack
+            judged = self.judge.judge_many([each.delivery for each in its], pack, [each.language for each in its])
+            tables = self.judge.control_tables(judged, pack)
+            for wish, one, made in zip(its, judged, tables, strict=True):
+                yield wish.job, partial(self._make, wish, one, made)
+
+    def _wish(self, job: Job) -> _Wish | None:
+        """Say what a job wishes, or None where it is made; TryLater for what is held back or nobody could open."""
         forsendelse, _, asked = job.subject.partition(":")
         delivery, revision = Delivery.objects.get(forsendelse=forsendelse), int(asked or 1)
         if Tilbakemelding.objects.filter(delivery=delivery, revision=revision).exists():
-            with transaction.atomic():
-                job.finish()
-            return
+            return None
         pack, now = pack_of(self.settings, delivery.register, delivery.year), self.settings.business_clock().now()
         held_until = held_back_until(pack.collection)
         if held_until is not None and now < held_until:
-            raise TryLater("feedback.held_back", at=f"{held_until:%Y-%m-%d}")
+            raise TryLater(_HELD_BACK, at=f"{held_until:%Y-%m-%d}")
         contact = contact_of(forsendelse, self.settings, self.keys.identity)
-        password = self._password(delivery, contact)
         language = LANGUAGES[0] if contact is None else contact.language
-        judge = Judge(self.settings, self.keys.identity)
-        judged = judge.judge(delivery, pack, language)
-        feilliste = judge.feilliste(delivery, judged, pack, language)
-        judge.keep_findings(delivery, revision, as_stored(feilliste))
+        return _Wish(job, delivery, revision, pack, language, self._password(delivery, contact))
+
+    def _make(self, wish: _Wish, judged: Judged, tables: tuple[ControlTable, ...]) -> None:
+        """List, write, close and commit one tilbakemelding."""
+        delivery = wish.delivery
+        feilliste = self.judge.feilliste(judged, wish.pack, wish.language)
+        self.judge.kept.keep_findings(delivery, wish.revision, as_stored(feilliste))
+        self.judge.kept.keep_staff(delivery, judged.staff)
         one = Tilbakemelding(
             delivery=delivery,
-            revision=revision,
+            revision=wish.revision,
             push=secrets.token_hex(16),
-            tenant=pack.successor_of(delivery.kommune),
-            made_at=now,
+            tenant=wish.pack.successor_of(delivery.kommune),
+            made_at=self.settings.business_clock().now(),
             verdicts_sha256=judged.verdicts_sha256,
         )
-        tables = judge.control_tables(delivery, judged, pack)
-        files = render_files(_contents(one, pack, language, feilliste, tables))
-        self._commit(job, one, close_zip(files, password))
+        files = render_files(_contents(one, wish.pack, wish.language, feilliste, tables))
+        self._commit(wish.job, one, close_zip(files, wish.password))
         kill.reach(self.settings, "feedback:committed")
-
-    def revalidate(self, job: Job) -> None:
-        """Judge a delivery by the rules in place now; queue new feedback only where the verdict is another.
-
-        It is also how staff mend a push that failed: the same files go again, or new ones are made where they are gone.
-        """
-        delivery = Delivery.objects.get(forsendelse=job.subject)
-        newest = Tilbakemelding.objects.filter(delivery=delivery).order_by("-revision").first()
-        pack = pack_of(self.settings, delivery.register, delivery.year)
-        judged = Judge(self.settings, self.keys.identity).judge(delivery, pack, LANGUAGES[0])
-        with transaction.atomic():
-            # Without a first tilbakemelding there is nothing to renew: its own job will judge by the rules in place.
-            if newest is not None:
-                failed = Job.objects.filter(kind=PUSH, subject=newest.push, state=JobState.FAILED).exists()
-                whole = outgoing(self.settings, newest).is_whole
-                if newest.verdicts_sha256 != judged.verdicts_sha256 or (failed and not whole):
-                    Job.queue(FEEDBACK, f"{delivery.forsendelse}:{newest.revision + 1}")
-                elif failed:
-                    Job.again(PUSH, newest.push)
-            job.finish()
 
     def _password(self, delivery: Delivery, contact: Contact | None) -> Secret:
         """Give the PIN of the generation that R1 names, else the parcel's own, and the feedback code after it.
@@ -165,7 +184,8 @@ def release(settings: SsbSettings) -> int:
             its = Delivery.objects.filter(register=pack.register, year=pack.year).values("forsendelse")
             held = Job.objects.filter(kind=FEEDBACK, state=JobState.QUEUED, problem=_HELD_BACK, subject__in=its)
             if held.exclude(next_try_at=None).exists():
-                woken += held.update(next_try_at=None)
+                # Held back is not tried: they are made together, as any others that were never begun.
+                woken += held.update(next_try_at=None, attempt=0)
     return woken
 
 
@@ -180,6 +200,15 @@ def sweep(settings: SsbSettings) -> int:
     for folder in old:
         shutil.rmtree(folder)
     return len(old)
+
+
+def _finish(job: Job) -> None:
+    with transaction.atomic():
+        job.finish()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _same_day(one: Tilbakemelding) -> int:

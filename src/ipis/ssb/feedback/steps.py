@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ipis.lib.jobs import Batch
 from ipis.ssb.feedback import make, portal
+from ipis.ssb.feedback.judge import Judge
+from ipis.ssb.feedback.revalidate import Revalidator
 from ipis.ssb.register.deliveries import FEEDBACK, REVALIDATE
 
 if TYPE_CHECKING:
@@ -16,16 +19,18 @@ if TYPE_CHECKING:
     from ipis.ssb.register.models import Job
     from ipis.ssb.settings import SsbSettings
 
+_TOGETHER = 64
+"""Deliveries judged in one run at most: the start of a run is shared, and memory stays bounded."""
 _EVENTS_EVERY = timedelta(seconds=5)
 _SWEEP_EVERY = timedelta(minutes=10)
 
 
-def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job], None]]:
+def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job], None] | Batch[Job]]:
     """Give the step of each kind of job."""
-    maker = make.Maker(settings, keys)
+    judge = Judge(settings, keys.identity)
     return {
-        FEEDBACK: maker.make,
-        REVALIDATE: maker.revalidate,
+        FEEDBACK: Batch(make.Maker(settings, keys, judge).make_many, _TOGETHER),
+        REVALIDATE: Batch(Revalidator(settings, judge).revalidate_many, _TOGETHER),
         portal.PUSH: partial(portal.push, settings=settings, key=keys.push),
     }
 

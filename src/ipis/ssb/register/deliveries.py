@@ -8,15 +8,18 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from django.db import models
 
 from ipis.kernel.answers import SVAR
 from ipis.kernel.errors import OurFault
 from ipis.ssb.register.models import Delivery, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -28,6 +31,7 @@ FEEDBACK = "feedback"
 REVALIDATE = "revalidate"
 """The kind of job that runs the rules again over a stored delivery; its subject is the forsendelse's id."""
 LOKAL = "lokal.parquet"
+_PERSON = "person"
 _NO_RECORDS = frozenset({LOKAL, f"{SVAR}.parquet"})
 LOKAL_SCHEMA = pa.schema([pa.field("local_key", pa.int64()), pa.field("value", pa.string())])
 
@@ -73,6 +77,42 @@ def previous_delivery(delivery: Delivery) -> Delivery | None:
     return _same_sender(delivery).filter(sequence__lt=delivery.sequence).order_by("-sequence").first()
 
 
+def last_years(delivery: Delivery, predecessors: Iterable[str] = ()) -> list[Delivery]:
+    """Give the newest deliveries of the year before by this sender, or by the municipalities that became it.
+
+    As they stood when this one was loaded. Predecessors count with all their districts.
+    """
+    before = Delivery.objects.filter(
+        register=delivery.register, year=delivery.year - 1, loaded_at__lt=delivery.loaded_at
+    ).filter(
+        models.Q(kommune=delivery.kommune, bydel=delivery.bydel)
+        | models.Q(kommune__in=set(predecessors) - {delivery.kommune})
+    )
+    found = {(one.kommune, one.bydel): one for one in before.order_by("sequence")}
+    return [found[key] for key in sorted(found)]
+
+
+def joined_tables(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+    """Put the tables of several deliveries together as if they were one: rows and persons are numbered on."""
+    if len(parts) == 1:
+        return dict(parts[0])
+    joined = {}
+    persons = np.cumsum([0, *(part[_PERSON].num_rows for part in parts)])
+    for name in parts[0]:
+        tables, rows = [part[name] for part in parts], 0
+        for place, table in enumerate(tables):
+            numbered = _moved(table, "_person", int(persons[place]))
+            tables[place] = _moved(numbered, "_row", rows)
+            rows += table.num_rows
+        joined[name] = pa.concat_tables(tables)
+    return joined
+
+
+def _moved(table: pa.Table, column: str, by: int) -> pa.Table:
+    moved = pc.add(table[column], pa.scalar(by, pa.int32()))
+    return table.set_column(table.column_names.index(column), column, moved)
+
+
 def newest_sequence(register: str, year: int, kommune: str, bydel: str) -> int:
     """Give the newest sequence loaded from a sender in a year, or 0."""
     rows = Delivery.objects.filter(register=register, year=year, kommune=kommune, bydel=bydel)
@@ -97,12 +137,18 @@ def lokal(delivery: Delivery, store: ObjectStore) -> pa.Table:
     return _read(delivery, store, LOKAL)
 
 
-def lokal_keys(delivery: Delivery, store: ObjectStore, record: str, id_field: str) -> pa.Table:
-    """Give what feedback shows of a record's rows: `_row` int32, `brukerNr` and `id` string, null for none."""
-    table, known = open_tables(delivery, store)[record], lokal(delivery, store)
-    columns = {"_row": table["_row"], "brukerNr": _shown(table, "brukerNr", known)}
-    columns["id"] = _shown(table, id_field, known) if id_field else pa.nulls(table.num_rows, pa.string())
-    return pa.table(columns)
+def lokal_keys(delivery: Delivery, store: ObjectStore, id_fields: Mapping[str, str]) -> dict[str, pa.Table]:
+    """Give what feedback shows of the rows of some records (record -> its id field or empty).
+
+    For each: `_row` int32, `brukerNr` and `id` string, null for none.
+    """
+    known, found = lokal(delivery, store), {}
+    for record, id_field in id_fields.items():
+        table = _read(delivery, store, f"{record}.parquet", {"_row", "brukerNr", id_field})
+        columns = {"_row": table["_row"], "brukerNr": _shown(table, "brukerNr", known)}
+        columns["id"] = _shown(table, id_field, known) if id_field else pa.nulls(table.num_rows, pa.string())
+        found[record] = pa.table(columns)
+    return found
 
 
 def _shown(table: pa.Table, field: str, known: pa.Table) -> pa.ChunkedArray | pa.Array:
@@ -115,11 +161,20 @@ def _shown(table: pa.Table, field: str, known: pa.Table) -> pa.ChunkedArray | pa
     return pc.take(known["value"], pc.index_in(column, value_set=known["local_key"]))
 
 
-def _read(delivery: Delivery, store: ObjectStore, name: str) -> pa.Table:
+def columns_of(delivery: Delivery, store: ObjectStore, record: str, columns: Container[str]) -> pa.Table:
+    """Read some columns of a record's rows; those that it does not have are left out."""
+    return _read(delivery, store, f"{record}.parquet", columns)
+
+
+def _read(delivery: Delivery, store: ObjectStore, name: str, columns: Container[str] | None = None) -> pa.Table:
     path = store.file(delivery.folder, name)
-    if not path.exists():
-        raise OurFault("ssb.object_missing", forsendelse=delivery.forsendelse, file=name)
-    return pq.read_table(path, memory_map=True, partitioning=None)
+    try:
+        # One thread: the files are small, and starting threads costs more than reading them.
+        with pq.ParquetFile(path, memory_map=True) as file:
+            wanted = None if columns is None else [each for each in file.schema_arrow.names if each in columns]
+            return file.read(wanted, use_threads=False)
+    except FileNotFoundError:
+        raise OurFault("ssb.object_missing", forsendelse=delivery.forsendelse, file=name) from None
 
 
 def _same_sender(delivery: Delivery) -> QuerySet[Delivery]:
