@@ -5,12 +5,12 @@ Years that the program carries know each other: who was there last year is drawn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ipis.kernel.collection import Collection, packaged, packaged_years
@@ -49,7 +49,7 @@ class Pool:
 
 def pools(place: Place, year: int) -> tuple[Pool, ...]:
     """Give the municipalities that a place was in a year: itself, or those that merged into it since."""
-    collection = _of_year(place.collection, year)
+    collection = standing_for(place.collection, year)
     if place.kommune in collection.kommuner:
         parts = [place.kommune]
     else:
@@ -59,14 +59,18 @@ def pools(place: Place, year: int) -> tuple[Pool, ...]:
     return (Pool(place.kommune, _counts(place.collection, place.kommune, place.bydel)),)
 
 
-def _of_year(own: Collection, year: int) -> Collection:
+def standing_for(own: Collection, year: int) -> Collection:
     """Give the collection whose inhabitants stand for a year: that year's, or the nearest before or after it."""
-    if year >= own.year or own.year not in packaged_years(own.register):
+    carried = _years(own.register)
+    if year >= own.year or own.year not in carried or own.year == carried[0]:
         return own
-    known = [each for each in packaged_years(own.register) if each < own.year]
-    if not known:
-        return own
+    known = [each for each in carried if each < own.year]
     return _packaged(own.register, max((each for each in known if each <= year), default=known[0]))
+
+
+@cache
+def _years(register: str) -> tuple[int, ...]:
+    return packaged_years(register)
 
 
 @cache
@@ -75,23 +79,11 @@ def _packaged(register: str, year: int) -> Collection:
 
 
 def _counts(collection: Collection, kommune: str, bydel: str) -> tuple[float, ...]:
-    row = _table(collection).get(kommune)
+    row = _read(collection).inhabitants.get(kommune)
     if row is None:
         raise Misuse("synth.kommune", kommune=kommune, year=collection.year)
     part = _part_of_city(collection, kommune, bydel)
     return tuple(row[name] * part for name in rates()["age_groups"])
-
-
-_READ: dict[int, tuple[Collection, dict[str, dict[str, int]]]] = {}
-
-
-def _table(collection: Collection) -> dict[str, dict[str, int]]:
-    """Give the inhabitants by municipality, read once for each collection."""
-    if id(collection) not in _READ:
-        groups = [*rates()["age_groups"], "total"]
-        rows = collection.inhabitants().to_pylist()
-        _READ[id(collection)] = collection, {row["kommune"]: {name: row[name] for name in groups} for row in rows}
-    return _READ[id(collection)][1]
 
 
 def _part_of_city(collection: Collection, kommune: str, bydel: str) -> float:
@@ -103,11 +95,34 @@ def _part_of_city(collection: Collection, kommune: str, bydel: str) -> float:
     return districts[bydel] / sum(count for code, count in districts.items() if code in sending)
 
 
-def districts_of(collection: Collection, kommune: str) -> dict[str, int]:
+def districts_of(collection: Collection, kommune: str) -> Mapping[str, int]:
     """Give the inhabitants of a city's districts; most municipalities have none."""
-    table = collection.codes["bydeler"]
-    rows = table.filter(pc.equal(table["kommune"], kommune)).to_pylist()
-    return {row["code"]: row["population"] for row in rows}
+    return _read(collection).districts.get(kommune, {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is read once of a collection: inhabitants by municipality and group, and by municipality and district."""
+
+    collection: Collection
+    inhabitants: Mapping[str, Mapping[str, int]]
+    districts: Mapping[str, Mapping[str, int]]
+
+
+_READ: dict[int, _Read] = {}
+
+
+def _read(collection: Collection) -> _Read:
+    # By identity: a collection holds tables and cannot be a key itself; kept here, its identity is not given again.
+    if id(collection) not in _READ:
+        groups = [*rates()["age_groups"], "total"]
+        rows = collection.inhabitants().to_pylist()
+        inhabitants = {row["kommune"]: {name: row[name] for name in groups} for row in rows}
+        districts: dict[str, dict[str, int]] = {}
+        for row in collection.codes["bydeler"].to_pylist():
+            districts.setdefault(row["kommune"], {})[row["code"]] = row["population"]
+        _READ[id(collection)] = _Read(collection, inhabitants, districts)
+    return _READ[id(collection)]
 
 
 _LEAST = 20 / 91_250
@@ -128,14 +143,14 @@ def numbers_of(place: Place, kommune: str, room: int) -> tuple[int, int]:
 
 @cache
 def _shares(register: str) -> dict[str, tuple[float, float]]:
-    return _cut([_packaged(register, year) for year in packaged_years(register)])
+    return _cut([_packaged(register, year) for year in _years(register)])
 
 
 def _cut(collections: list[Collection]) -> dict[str, tuple[float, float]]:
     """Cut the room by inhabitants, with a least part for the smallest; whoever was ever a municipality has a part."""
     sizes: dict[str, int] = {}
     for collection in collections:
-        for kommune, row in _table(collection).items():
+        for kommune, row in _read(collection).inhabitants.items():
             sizes.setdefault(kommune, row["total"])
     weights = np.array(list(sizes.values()), np.float64)
     weights = weights / weights.sum() + _LEAST

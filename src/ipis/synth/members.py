@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ipis.synth import identities
-from ipis.synth.inhabitants import Place, numbers_of, pools
+from ipis.synth.inhabitants import Place, numbers_of, pools, standing_for
 from ipis.synth.lots import Keys, Lots, mixed, named
 from ipis.synth.rates import by_group, rates
 from ipis.synth.rows import Bits, Ints
@@ -62,7 +62,7 @@ def draw_members(place: Place, seed: int, persons: int | None) -> Members:
     """Draw the persons of a place and year; `persons` overrides their number, not their ages."""
     if persons is None:
         return _draw(place, seed, 1.0)
-    expected = float(_users(place, place.collection.year).sum())
+    expected = sum(float(count.sum()) for _, count in _Expected(place, {}).users(place.collection.year))
     scale = (persons + 4 * persons**0.5 + 8) / expected
     while True:
         drawn = _draw(place, seed, scale)
@@ -75,39 +75,46 @@ def draw_members(place: Place, seed: int, persons: int | None) -> Members:
 def _draw(place: Place, seed: int, scale: float) -> Members:
     year = place.collection.year
     first = min(rates()["register"]["first_year"], year)
-    parts = []
-    names: list[str] = []
-    for came in range(first, year + 1):
-        for pool, count in _newcomers(place, came, first, scale):
-            if pool not in names:
-                names.append(pool)
-            parts.append(_cohort(place, seed, came, pool, count))
-    everybody = _Everybody.of(parts, names, first)
-    kept = everybody.present(year)
-    return everybody.members(place, kept, whole=scale > 1.0)
+    expected = _Expected(place, {})
+    parts = [
+        _cohort(place, seed, came, pool, count * scale)
+        for came in range(first, year + 1)
+        for pool, count in expected.newcomers(came, first)
+    ]
+    everybody = _Everybody.of(parts, first)
+    return everybody.members(place, everybody.present(year), whole=scale > 1.0)
 
 
-def _newcomers(place: Place, came: int, first: int, scale: float) -> list[tuple[str, NDArray[np.float64]]]:
-    """Give the expected newcomers by age of a year: in the first year all who are there, later who is missing."""
-    now = [(pool.kommune, _by_age(pool.counts)) for pool in pools(place, came)]
-    if came == first:
-        return [(name, count * scale) for name, count in now]
-    before = np.sum([_by_age(pool.counts) for pool in pools(place, came - 1)], axis=0)
-    stay = np.exp(_stay()[1] - _stay()[0])
-    here = np.concatenate([[0.0], (before * stay)[:-1]])
-    total = np.sum([count for _, count in now], axis=0)
-    missing = np.maximum(total - here, 0.0) / np.maximum(total, 1e-9)
-    return [(name, count * missing * scale) for name, count in now]
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Expected users of a place by municipality and age; read once for all years that stand on the same inhabitants."""
 
+    place: Place
+    read: dict[int, list[tuple[str, NDArray[np.float64]]]]
 
-def _users(place: Place, year: int) -> NDArray[np.float64]:
-    return np.sum([_by_age(pool.counts) for pool in pools(place, year)], axis=0)
+    def users(self, year: int) -> list[tuple[str, NDArray[np.float64]]]:
+        """Give those of a year."""
+        standing = standing_for(self.place.collection, year).year
+        if standing not in self.read:
+            self.read[standing] = [(pool.kommune, _by_age(pool.counts)) for pool in pools(self.place, year)]
+        return self.read[standing]
+
+    def newcomers(self, came: int, first: int) -> list[tuple[str, NDArray[np.float64]]]:
+        """Give the newcomers of a year: in the first year all who are there, later who is missing."""
+        now = self.users(came)
+        if came == first:
+            return now
+        before, total = (np.sum([count for _, count in self.users(year)], axis=0) for year in (came - 1, came))
+        here = np.concatenate([[0.0], (before * np.exp(_stay()[1] - _stay()[0]))[:-1]])
+        missing = np.maximum(total - here, 0.0) / np.maximum(total, 1e-9)
+        return [(name, count * missing) for name, count in now]
 
 
 def _by_age(counts: tuple[float, ...]) -> NDArray[np.float64]:
     """Give users by single years of age; the oldest groups thin out towards their end."""
     users = np.array(counts) * by_group("use")
-    by_age: NDArray[np.float64] = users[_shape()[0]] * _shape()[1]
+    group, part = _shape()
+    by_age: NDArray[np.float64] = users[group] * part
     return by_age
 
 
@@ -162,7 +169,8 @@ class _Everybody:
     first: int
 
     @classmethod
-    def of(cls, parts: list[_Cohort], pools: list[str], first: int) -> _Everybody:
+    def of(cls, parts: list[_Cohort], first: int) -> _Everybody:
+        names = list(dict.fromkeys(part.pool for part in parts))
         sizes = [len(part.keys) for part in parts]
         came = np.repeat([part.came for part in parts], sizes)
         age = np.concatenate([part.age for part in parts])
@@ -173,8 +181,8 @@ class _Everybody:
             lots=Lots(np.concatenate([part.keys for part in parts])),
             came=came,
             rank=np.concatenate([np.arange(size) for size in sizes]),
-            pool=np.repeat([pools.index(part.pool) for part in parts], sizes),
-            pools=tuple(pools),
+            pool=np.repeat([names.index(part.pool) for part in parts], sizes),
+            pools=tuple(names),
             age=came - born_in,
             born_in=born_in,
             first=first,

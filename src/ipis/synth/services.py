@@ -166,7 +166,7 @@ def _times(place: Place, people: People, latest: Ints) -> Times:
 def _over_new_year(place: Place, people: People, types: Types, times: Times, year: int) -> list[_Some]:
     """Give stays that run on the last day of a year; of last year's, those of persons who were there then."""
     chance = np.array(rates()["stays"]["over_new_year"])[people.need]
-    has = people.lots.hits(f"stay over {year}", chance) & (people.profile != _LONG_TERM)
+    has = people.lots.hits(f"stay over {year}", chance) & _may_stay(people)
     has &= (people.members.came <= year) & ~(people.members.leaves & (year == place.collection.year))
     person = np.flatnonzero(has)
     lots = people.lots.take(person)
@@ -180,19 +180,27 @@ def _over_new_year(place: Place, people: People, types: Types, times: Times, yea
 def _within_year(place: Place, people: People, types: Types, times: Times) -> list[_Some]:
     """Give stays and acute stays that begin and end in the year; every so many persons have one."""
     chance = np.array(rates()["stays"]["within_year"])[people.need]
-    has = people.lots.hits(f"stay in {place.collection.year}", chance) & (people.profile != _LONG_TERM)
-    has |= np.arange(len(people)) % _STAY_OF_ALL == 0
+    has = people.lots.hits(f"stay in {place.collection.year}", chance) & _may_stay(people)
+    every = np.arange(len(people)) % _STAY_OF_ALL == 0
+    has |= every & people.assessed
     person = np.flatnonzero(has)
     lots = people.lots.take(person)
     start, end = _within(place, people, times, person, "stay", 60)
     some = [_Some(person, _stay_code(lots, types, 1), start, end, place.collection.year, "S")]
     if _ACUTE in types.codes:
         acute = people.lots.hits(f"acute in {place.collection.year}", rates()["stays"]["acute"])
-        person = np.flatnonzero(acute & _fits(people, _ACUTE) & (people.profile != _LONG_TERM))
+        acute &= _fits(people, _ACUTE) & (people.profile != _LONG_TERM)
+        person = np.flatnonzero(acute | (every & ~people.assessed))
         start, end = _within(place, people, times, person, "acute", _DAYS_OF_ACUTE)
         code = np.full(len(person), types.codes.index(_ACUTE))
         some.append(_Some(person, code, start, end, place.collection.year, "A"))
     return some
+
+
+def _may_stay(people: People) -> Bits:
+    # Nobody stays without having been assessed; who stays for good does not stay for a time.
+    may: Bits = people.assessed & (people.profile != _LONG_TERM)
+    return may
 
 
 def _within(place: Place, people: People, times: Times, person: Ints, what: str, most: int) -> tuple[Ints, Ints]:
