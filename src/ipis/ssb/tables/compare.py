@@ -85,6 +85,7 @@ def compare_many(
         return [()] * len(sides)
     with DuckDB() as engine:
         engine.register("grid", _grid(definitions))
+        engine.register("positions", _positions(definitions))
         engine.register("measures", _measures(definitions, published=nation is not None))
         engine.register("given", _given(definitions, sides))
         engine.register("now", _stacked([each.this for each in sides]))
@@ -102,50 +103,69 @@ WITH beside AS (
         WHERE compares = 'last_year'
     UNION ALL SELECT _unit, tab, k0, k1, k2, measure, NULL, value FROM previous JOIN given USING (_unit, tab)
         WHERE compares = 'previous'
-    UNION ALL SELECT _unit, tab, k0, k1, k2, measure, NULL, NULL FROM grid JOIN given USING (tab) WHERE NOT sparse
+    UNION ALL SELECT _unit, tab, k0, k1, k2, measure, NULL, NULL FROM grid JOIN given USING (tab)
 ), cells AS (
     SELECT _unit, tab, k0, k1, k2, measure, MAX(this) AS this, MAX(past) AS past FROM beside GROUP BY ALL
 ), filled AS (
-    SELECT c._unit, c.tab, c.k0, c.k1, c.k2, c.measure, m.place, m.number, g.cell,
-        CASE WHEN m.counts THEN COALESCE(c.this, 0) ELSE c.this END AS this,
-        CASE WHEN v.has_past THEN CASE WHEN m.counts THEN COALESCE(c.past, 0) ELSE c.past END END AS last_year,
-        CASE WHEN m.has_nation THEN CASE WHEN n.measure IS NULL AND m.counts THEN 0 ELSE n.value END END AS nation
+    SELECT c._unit, c.tab, c.k0, c.k1, c.k2, c.measure, m.place, m.number,
+        p0.position AS p0, p1.position AS p1, p2.position AS p2,
+        CASE WHEN m.counts OR m.divides AND MAX(c.this) OVER whole IS NOT NULL THEN COALESCE(c.this, 0)
+             ELSE c.this END AS this,
+        CASE WHEN v.has_past THEN CASE WHEN m.counts OR m.divides AND MAX(c.past) OVER whole IS NOT NULL
+             THEN COALESCE(c.past, 0) ELSE c.past END END AS last_year,
+        CASE WHEN m.has_nation THEN CASE WHEN n.measure IS NULL AND (m.counts OR m.divides) THEN 0
+             ELSE n.value END END AS nation
     FROM cells c
     JOIN measures m USING (tab, measure)
     JOIN given v USING (_unit, tab)
-    LEFT JOIN grid g USING (tab, k0, k1, k2, measure)
+    LEFT JOIN positions p0 ON p0.tab = c.tab AND p0.side = 0 AND p0.code = c.k0
+    LEFT JOIN positions p1 ON p1.tab = c.tab AND p1.side = 1 AND p1.code = c.k1
+    LEFT JOIN positions p2 ON p2.tab = c.tab AND p2.side = 2 AND p2.code = c.k2
     LEFT JOIN nation n ON n."table" = c.tab AND n.k0 = c.k0 AND n.k1 = c.k1 AND n.k2 = c.k2 AND n.measure = c.measure
+    WINDOW whole AS (PARTITION BY c._unit, c.tab, c.measure)
 )
 SELECT _unit, place, k0, k1, k2, measure, this, last_year, this - last_year AS change, nation
-FROM filled ORDER BY _unit, place, cell NULLS LAST, k0, k1, k2, number
+FROM filled ORDER BY _unit, place, p0 NULLS LAST, k0, p1 NULLS LAST, k1, p2 NULLS LAST, k2, number
 """
 
 
 def _grid(definitions: Sequence[TableDefinition]) -> pa.Table:
-    """List every cell of every table in order; those that are shown only when somebody fills them are sparse."""
-    rows: list[tuple[str, str, str, str, str, bool, int]] = []
+    """List every cell of every table; those that are shown only when somebody fills them are left out."""
+    rows: list[tuple[str, str, str, str, str]] = []
     for table in definitions:
-        open_ended = any(key.sparse for key in table.keys)
+        if any(key.sparse for key in table.keys):
+            continue
         for codes in itertools.product(*([code for code, _ in key.values] for key in table.keys)):
             k0, k1, k2 = (*codes, "", "", "")[:3]
-            sparse, first = open_ended or BLANK in codes, len(rows)
-            rows.extend((table.id, k0, k1, k2, each.id, sparse, first + n) for n, each in enumerate(table.measures))
-    names = ("tab", *KEYS, "measure", "sparse", "cell")
-    types = (*([pa.string()] * 5), pa.bool_(), pa.int32())
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, types, strict=True)], names=list(names))
+            if BLANK not in codes:
+                rows.extend((table.id, k0, k1, k2, each.id) for each in table.measures)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+    return pa.table([pa.array(each, pa.string()) for each in columns], names=["tab", *KEYS, "measure"])
+
+
+def _positions(definitions: Sequence[TableDefinition]) -> pa.Table:
+    """List the place of each value among those of its key."""
+    rows = [
+        (table.id, side, code, position)
+        for table in definitions
+        for side, key in enumerate(table.keys)
+        for position, (code, _) in enumerate(key.values)
+    ]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 4
+    types = (pa.string(), pa.int32(), pa.string(), pa.int32())
+    arrays = [pa.array(each, kind) for each, kind in zip(columns, types, strict=True)]
+    return pa.table(arrays, names=["tab", "side", "code", "position"])
 
 
 def _measures(definitions: Sequence[TableDefinition], *, published: bool) -> pa.Table:
     """List the measures: the table's place, their own number, whether they count, whether the nation has them."""
     rows = [
-        (table.id, measure.id, place, number, measure.counts, published and table.nation)
+        (table.id, measure.id, place, number, measure.counts, measure.per is not None, published and table.nation)
         for place, table in enumerate(definitions)
         for number, measure in enumerate(table.measures)
     ]
-    tab, measure, place, number, counts, nation = (list(column) for column in zip(*rows, strict=True))
-    named = {"tab": tab, "measure": measure, "place": place, "number": number, "counts": counts, "has_nation": nation}
-    return pa.table(named)
+    names = ("tab", "measure", "place", "number", "counts", "divides", "has_nation")
+    return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def _given(definitions: Sequence[TableDefinition], sides: Sequence[Sides]) -> pa.Table:

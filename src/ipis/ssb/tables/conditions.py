@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ipis.validation import language, rulebook
 from ipis.validation.terms import Column, ColumnInfo, Family, Schema, Term, Type, columns_of
+from ipis.validation.world import PERIOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,3 +82,8 @@ def names_in(*terms: Term | None) -> Iterator[str]:
             if isinstance(node, Family):
                 yield from (member.name for member in node.members)
     yield from (column.name for column in columns_of(*terms) if not column.table)
+
+
+def header_names_in(*terms: Term | None) -> Iterator[str]:
+    """Go through the header's values that conditions name and that differ from delivery to delivery."""
+    yield from (column.name for column in columns_of(*terms) if column.table and column.name not in PERIOD)

@@ -45,6 +45,8 @@ class Key:
     prefix: int = 0
     sparse: bool = False
     total: bool = False
+    nested: bool = False
+    """Its values lie under those of the key before: not shown under that one's total."""
 
     @property
     def repeats(self) -> bool:
@@ -61,7 +63,7 @@ class Key:
 
 def read_key(node: Node, record: str, conditions: Conditions) -> Key:
     """Read a key of a table over a record type."""
-    optional = {"id", "column", "family", "blank", "prefix", "sparse", "total", *_SOURCES}
+    optional = {"id", "column", "family", "blank", "prefix", "sparse", "total", "nested", *_SOURCES}
     raw = node.mapping({"label"}, optional)
     sources = [name for name in _SOURCES if name in raw]
     sparse = "sparse" in raw and raw["sparse"].boolean()
@@ -92,6 +94,7 @@ def read_key(node: Node, record: str, conditions: Conditions) -> Key:
         prefix=raw["prefix"].integer() if "prefix" in raw else 0,
         sparse=sparse,
         total=total,
+        nested="nested" in raw and raw["nested"].boolean(),
     )
 
 
@@ -186,7 +189,9 @@ def _codes(node: Node, conditions: Conditions) -> tuple[tuple[str, Text], ...]:
     found: dict[str, Text] = {}
     for row in rows:
         label = {lang: row.get(f"label_{lang}") or row["label_nb"] for lang in LANGUAGES}
-        found.setdefault(row["code"], {lang: f"{row['code']} {text}" for lang, text in label.items()})
+        # A code of letters is ours alone and says no more than its name; one with digits is what the trade knows it by.
+        shown = f"{row['code']} " if any(map(str.isdigit, row["code"])) else ""
+        found.setdefault(row["code"], {lang: shown + text for lang, text in label.items()})
     return tuple(found.items())
 
 

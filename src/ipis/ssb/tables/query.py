@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ipis.ssb.tables.conditions import VALUE
+from ipis.ssb.tables.conditions import PSEUDO, VALUE, header_names_in, names_in
 from ipis.ssb.tables.keys import BLANK, TOTAL
-from ipis.validation.compile import Scope, constant, quote, render
+from ipis.validation.compile import HEADER, Scope, constant, quote, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def statement(group: Group, relation: str, scope: Scope) -> str:
     keys = [f"{_key(key, column)} AS k{place}" for place, (key, column) in enumerate(sources)]
     measures = [f"CAST({aggregate(each.aggregate, scope)} AS DOUBLE) AS m{n}" for n, each in enumerate(group.measures)]
     where = "" if table.where is None else f" WHERE {holds(table.where, scope)}"
-    source = _source(table.keys, relation, scope)
+    source = _source(group, relation, scope)
     names = [UNIT, *(f"k{n}" for n in range(len(table.keys)))]
     shown = [UNIT, *(_or_total(name, key) for name, key in zip(names[1:], table.keys, strict=True))]
     inner = f"SELECT *{''.join(f', {key}' for key in keys)} FROM {source}{where}"
@@ -91,18 +91,34 @@ def holds(condition: Term, scope: Scope) -> str:
     return f"(({render(condition, scope)}) IS TRUE)"
 
 
-def _source(keys: Sequence[Key], relation: str, scope: Scope) -> str:
-    """Write the rows that are counted: once for each value of a key that goes through several."""
-    repeated = next((key for key in keys if key.repeats), None)
+def _source(group: Group, relation: str, scope: Scope) -> str:
+    """Write the rows that are counted, with the columns that are needed: once for each value of a repeating key."""
+    listed = ", ".join([UNIT, PERSON, *map(quote, _needed(group))])
+    repeated = next((key for key in group.table.keys if key.repeats), None)
     if repeated is None:
-        return relation
+        return f"(SELECT {listed} FROM {relation})"
     parts = []
     for member in repeated.family:
         own = f"{quote(member)} AS {quote(VALUE)}, {quote(member + '__bad')} AS {quote(VALUE + '__bad')}"
-        parts.append(f"SELECT *, {own}, {constant(member)} AS {_CODE} FROM {relation}")
+        parts.append(f"SELECT {listed}, {own}, {constant(member)} AS {_CODE} FROM {relation}")
     for code, condition in repeated.when.items():
-        parts.append(f"SELECT *, {constant(code)} AS {_CODE} FROM {relation} WHERE {holds(condition, scope)}")
+        parts.append(f"SELECT {listed}, {constant(code)} AS {_CODE} FROM {relation} WHERE {holds(condition, scope)}")
     return f"({' UNION ALL '.join(parts)})"
+
+
+def _needed(group: Group) -> list[str]:
+    """List the columns of the record that the query reads, each with its flag; deliveries' own records have none."""
+    table = group.table
+    terms = [
+        table.where,
+        *(term for each in group.measures for term in (each.aggregate.condition, each.aggregate.where)),
+    ]
+    columns = {*group.columns, *(each.aggregate.column.name for each in group.measures if each.aggregate.column)}
+    columns |= {*names_in(*terms), *(f"{HEADER}.{name}" for name in header_names_in(*terms))}
+    plain = sorted(columns - {"", VALUE, _DISTINCT_PERSON})
+    if table.record in PSEUDO:
+        return plain
+    return plain + [f"{name}__bad" for name in plain]
 
 
 def _key(key: Key, column: str) -> str:
@@ -125,6 +141,8 @@ def _or_total(name: str, key: Key) -> str:
 def _sets(names: Sequence[str], keys: Sequence[Key]) -> str:
     """Write by what is grouped: with and without each key that has a total."""
     kept = [[UNIT]]
-    for name, key in zip(names[1:], keys, strict=True):
-        kept = [[*each, name] for each in kept] + ([list(each) for each in kept] if key.total else [])
+    for place, key in enumerate(keys):
+        name, before = names[place + 1], names[place]
+        fine = [each for each in kept if not key.nested or before in each]
+        kept = [[*each, name] for each in fine] + (kept if key.total else [])
     return "GROUPING SETS (" + ", ".join(f"({', '.join(each)})" for each in kept) + ")"
