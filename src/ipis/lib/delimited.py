@@ -8,9 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 MARK = "'"
-_RUNS = r"^[=+\-@\t\r\n']"
+RUNS_PATTERN = r"^[=+\-@\t\r\n']"
 _MARKED = r"^'([=+\-@\t\r\n'])"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CHUNK = 100_000
@@ -19,7 +18,7 @@ _CHUNK = 100_000
 def marked(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Mark texts that a spreadsheet would take for a formula."""
     return pc.if_else(
-        pc.match_substring_regex(values, _RUNS), pc.binary_join_element_wise(MARK, values, ""), values
+        pc.match_substring_regex(values, RUNS_PATTERN), pc.binary_join_element_wise(MARK, values, ""), values
     )
 
 

@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.lib import sheetstyle
-from ipis.lib.delimited import RUNS, joined_bytes
+from ipis.lib.delimited import RUNS_PATTERN, joined_bytes
+from ipis.lib.sheetframe import HEAD, MAIN, frame, letters
 from ipis.lib.sheetstyle import Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
 MOST_ROWS = 1_000_000
 """Rows of one sheet; a longer list goes on in the next sheet (a spreadsheet ends at 1,048,576)."""
@@ -34,10 +38,6 @@ _FILLED = 0.95
 _LEVEL = 1
 _ILLEGAL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
 _ESCAPED = r"_(x[0-9A-Fa-f]{4}_)"
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,48 +74,64 @@ class Sheet:
         return len(self.columns[0].cells) if self.columns else 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Cells of one column that stand under each other, from a row on."""
+
+    column: Column
+    cells: pa.Array
+    letters: str
+    row: int
+
+
 class _Strings:
-    """The shared strings of a workbook, column by column."""
+    """The shared strings of a workbook, in the order in which they were first needed."""
 
     def __init__(self) -> None:
-        self.parts: list[pa.Array] = []
+        self.parts: list[bytes | memoryview] = []
         self.count = 0
 
     def add(self, values: pa.Array) -> int:
         """Keep texts; gives the number of the first."""
         first, self.count = self.count, self.count + len(values)
-        self.parts.append(pc.binary_join_element_wise('<si><t xml:space="preserve">', _safe(values), "</t></si>", ""))
+        written = pc.binary_join_element_wise('<si><t xml:space="preserve">', _safe(values), "</t></si>", "")
+        self.parts.append(joined_bytes(written))
         return first
 
-    def write(self, file: zipfile._ZipWriteFile) -> None:
-        file.write(f'{_HEAD}<sst xmlns="{_MAIN}" uniqueCount="{self.count}">'.encode())
-        for part in self.parts:
-            file.write(joined_bytes(part))
-        file.write(b"</sst>")
+    def add_words(self, words: Sequence[str]) -> int:
+        """Keep a few texts of the program's own; gives the number of the first."""
+        first, self.count = self.count, self.count + len(words)
+        self.parts += [f'<si><t xml:space="preserve">{escape(word)}</t></si>'.encode() for word in words]
+        return first
 
 
 def write_workbook(sheets: Sequence[Sheet], *, title: str, at: datetime) -> bytes:
     """Write a workbook; `at` is the time in its properties and in the zip, so that the same content is the same file."""
     target, strings = io.BytesIO(), _Strings()
     parts = list(_parts(sheets))
+    written = iter(_small(parts, strings))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
-
-        def entry(name: str) -> zipfile.ZipInfo:
-            info = zipfile.ZipInfo(name, at.timetuple()[:6])
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info._compresslevel = _LEVEL  # type: ignore[attr-defined] # noqa: SLF001 - the only way for an open() entry
-            return info
-
         for number, part in enumerate(parts, start=1):
-            with archive.open(entry(f"xl/worksheets/sheet{number}.xml"), "w") as file:
-                for piece in _sheet(part, strings):
+            chunks = _chunks(part, strings) if part.rows > _CHUNK else iter([next(written)])
+            with archive.open(_entry(f"xl/worksheets/sheet{number}.xml", at), "w") as file:
+                for piece in _sheet(part, chunks, strings):
                     file.write(piece)
-        with archive.open(entry("xl/sharedStrings.xml"), "w") as file:
-            strings.write(file)
-        for name, content in _frame(parts, title, at).items():
-            with archive.open(entry(name), "w") as file:
+        with archive.open(_entry("xl/sharedStrings.xml", at), "w") as file:
+            file.write(f'{HEAD}<sst xmlns="{MAIN}" uniqueCount="{strings.count}">'.encode())
+            for texts in strings.parts:
+                file.write(texts)
+            file.write(b"</sst>")
+        for name, content in frame(parts, title, at).items():
+            with archive.open(_entry(name, at), "w") as file:
                 file.write(content.encode())
     return target.getvalue()
+
+
+def _entry(name: str, at: datetime) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, at.timetuple()[:6])
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info._compresslevel = _LEVEL  # type: ignore[attr-defined] # noqa: SLF001 - the only way for an entry that is opened
+    return info
 
 
 def _parts(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
@@ -140,25 +156,24 @@ def _name(wished: str, taken: set[str]) -> str:
     return name
 
 
-def _sheet(sheet: Sheet, strings: _Strings) -> Iterator[bytes | memoryview]:
+def _sheet(sheet: Sheet, chunks: Iterator[memoryview], strings: _Strings) -> Iterator[bytes | memoryview]:
     top = len(sheet.above) + 1
     widths = "".join(
         f'<col min="{n}" max="{n}" width="{column.width}" customWidth="1"/>'
         for n, column in enumerate(sheet.columns, start=1)
     )
     yield (
-        f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetPr><pageSetUpPr fitToPage="1"/></sheetPr>'
+        f'{HEAD}<worksheet xmlns="{MAIN}"><sheetPr><pageSetUpPr fitToPage="1"/></sheetPr>'
         f'<sheetViews><sheetView workbookViewId="0" showGridLines="{int(sheet.filters)}">{_pane(sheet, top)}'
         "</sheetView></sheetViews>"
         f'<sheetFormatPr defaultRowHeight="15"/><cols>{widths}</cols><sheetData>'
     ).encode()
     yield _lines(sheet.above, 1, strings)
     yield _line(top, [column.heading for column in sheet.columns], Style.HEADING, strings)
-    for start in range(0, sheet.rows, _CHUNK):
-        yield from _chunk(sheet, start, top + 1 + start, strings)
+    yield from chunks
     bottom = top + sheet.rows
     yield _lines(sheet.notes, bottom + 2, strings)
-    last = _letters(len(sheet.columns) - 1)
+    last = letters(len(sheet.columns) - 1)
     filters = f'<autoFilter ref="A{top}:{last}{max(bottom, top + 1)}"/>' if sheet.filters else ""
     yield (
         f"</sheetData>{filters}"
@@ -172,21 +187,48 @@ def _pane(sheet: Sheet, top: int) -> str:
         return ""
     across = f'xSplit="{sheet.frozen}" ' if sheet.frozen else ""
     active = "bottomRight" if sheet.frozen else "bottomLeft"
-    corner = f"{_letters(sheet.frozen)}{top + 1}"
+    corner = f"{letters(sheet.frozen)}{top + 1}"
     return f'<pane {across}ySplit="{top}" topLeftCell="{corner}" activePane="{active}" state="frozen"/>'
 
 
-def _chunk(sheet: Sheet, start: int, number: int, strings: _Strings) -> Iterator[bytes | memoryview]:
-    count = min(_CHUNK, sheet.rows - start)
-    rows = pc.cast(pa.array(range(number, number + count), pa.int32()), pa.string())
-    cells = [
-        _cells(column, column.cells.slice(start, count), _letters(place), rows, strings)
+def _small(sheets: Sequence[Sheet], strings: _Strings) -> Iterator[memoryview]:
+    """Write the rows of all sheets that are small at once: what a column costs is paid once and not by sheet."""
+    small = [sheet for sheet in sheets if sheet.rows <= _CHUNK]
+    blocks = [block for sheet in small for block in _blocks(sheet, 0, sheet.rows)]
+    written = iter(_written(blocks, strings))
+    for sheet in small:
+        yield _rows(sheet, 0, sheet.rows, [next(written) for _ in sheet.columns])
+
+
+def _chunks(sheet: Sheet, strings: _Strings) -> Iterator[memoryview]:
+    """Write the rows of a long sheet some at a time."""
+    for start in range(0, sheet.rows, _CHUNK):
+        count = min(_CHUNK, sheet.rows - start)
+        yield _rows(sheet, start, count, _written(_blocks(sheet, start, count), strings))
+
+
+def _blocks(sheet: Sheet, start: int, count: int) -> list[_Block]:
+    first = len(sheet.above) + 2 + start
+    return [
+        _Block(column, column.cells.slice(start, count), letters(place), first)
         for place, column in enumerate(sheet.columns)
     ]
-    yield joined_bytes(
+
+
+def _rows(sheet: Sheet, start: int, count: int, cells: list[pa.Array]) -> memoryview:
+    first = len(sheet.above) + 2 + start
+    rows = pa.array(np.arange(first, first + count, dtype=np.int32)).cast(pa.string())
+    return joined_bytes(
         pc.binary_join_element_wise(
-            '<row r="', rows, *_height(sheet, start, count), '">', *cells, "</row>", "",
-            null_handling="replace", null_replacement="",
+            '<row r="',
+            rows,
+            *_height(sheet, start, count),
+            '">',
+            *cells,
+            "</row>",
+            "",
+            null_handling="replace",
+            null_replacement="",
         )  # fmt: skip
     )
 
@@ -204,12 +246,26 @@ def _height(sheet: Sheet, start: int, count: int) -> tuple[pa.Array | str, ...]:
     return '" ht="', pc.multiply(most, _LINE).cast(pa.int32()).cast(pa.string()), '" customHeight="1'
 
 
-def _cells(column: Column, cells: pa.Array, letters: str, rows: pa.Array, strings: _Strings) -> pa.Array:
-    """Write a column's cells as XML; null where there is nothing to write."""
-    if isinstance(cells, pa.ChunkedArray):
-        cells = cells.combine_chunks()
-    tails = _numbers(column, cells) if _is_number(cells.type) else _texts(column, cells, strings)
-    return pc.binary_join_element_wise(f'<c r="{letters}', rows, tails, "")
+def _written(blocks: Sequence[_Block], strings: _Strings) -> list[pa.Array]:
+    """Write the cells of many columns as XML, each kind of cell at once; null where there is nothing to write."""
+    made: dict[int, pa.Array] = {}
+    kinds: dict[pa.DataType, list[int]] = {}
+    for place, block in enumerate(blocks):
+        kinds.setdefault(block.cells.type, []).append(place)
+    for kind, places in kinds.items():
+        chosen = [blocks[place] for place in places]
+        lengths = [len(block.cells) for block in chosen]
+        of = np.repeat(np.arange(len(chosen)), lengths)
+        cells = pa.concat_arrays([block.cells for block in chosen])
+        starts = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
+        rows = pa.array(np.arange(len(of)) - starts + np.array([block.row for block in chosen])[of]).cast(pa.string())
+        heads = pa.array([f'<c r="{block.letters}' for block in chosen]).take(pa.array(of))
+        columns = [block.column for block in chosen]
+        tails = _numbers(columns, of, cells) if _is_number(kind) else _texts(columns, of, cells, strings)
+        written = pc.binary_join_element_wise(heads, rows, tails, "")
+        for place, start, length in zip(places, np.cumsum([0, *lengths[:-1]]), lengths, strict=True):
+            made[place] = written.slice(int(start), length)
+    return [made[place] for place in range(len(blocks))]
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -218,32 +274,37 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
-def _numbers(column: Column, cells: pa.Array) -> pa.Array:
+def _numbers(columns: Sequence[Column], of: NDArray[np.int64], cells: pa.Array) -> pa.Array:
+    styles, values = [Style.WHOLE] * len(columns), cells
     if pa.types.is_date(cells.type):
-        style, values = Style.DAY, sheetstyle.serial_days(cells)
+        styles, values = [Style.DAY] * len(columns), sheetstyle.serial_days(cells)
     elif pa.types.is_timestamp(cells.type):
-        style, values = Style.INSTANT, sheetstyle.serial_instants(cells)
+        styles, values = [Style.INSTANT] * len(columns), sheetstyle.serial_instants(cells)
     elif pa.types.is_floating(cells.type):
         # What is no number has no form in a sheet.
         values = pc.if_else(pc.is_finite(cells), cells, None)
-        style = sheetstyle.of_decimals(column.decimals)
-    else:
-        style, values = Style.WHOLE, cells
-    return pc.binary_join_element_wise(f'" s="{style.value}"><v>', values.cast(pa.string()), "</v></c>", "")
+        styles = [sheetstyle.of_decimals(column.decimals) for column in columns]
+    heads = pa.array([f'" s="{style.value}"><v>' for style in styles]).take(pa.array(of))
+    return pc.binary_join_element_wise(heads, values.cast(pa.string()), "</v></c>", "")
 
 
-def _texts(column: Column, cells: pa.Array, strings: _Strings) -> pa.Array:
+def _texts(columns: Sequence[Column], of: NDArray[np.int64], cells: pa.Array, strings: _Strings) -> pa.Array:
     coded = cells.cast(pa.string()).dictionary_encode()
     values = coded.dictionary
     if not len(values):
         return pa.nulls(len(cells), pa.string())
     first = strings.add(values)
-    plain, marked = (Style.WRAPPED, Style.WRAPPED_MARKED) if column.wrap else (Style.TEXT, Style.TEXT_MARKED)
-    runs = pc.match_substring_regex(values, f"^[{''.join(chr(92) + mark for mark in RUNS)}]")
-    styles = pc.if_else(runs, str(marked.value), str(plain.value))
-    numbers = pa.array(range(first, first + len(values)), pa.int32()).cast(pa.string())
-    tails = pc.binary_join_element_wise('" s="', styles, '" t="s"><v>', numbers, "</v></c>", "")
-    return pc.if_else(pc.equal(values, ""), None, tails).take(coded.indices)
+    numbers = pa.array(np.arange(first, first + len(values), dtype=np.int32)).cast(pa.string())
+    wrap = pa.array(np.array([column.wrap for column in columns])[of])
+    runs = pc.match_substring_regex(values, RUNS_PATTERN).take(coded.indices)
+    plain = pc.if_else(wrap, _style(Style.WRAPPED), _style(Style.TEXT))
+    marked = pc.if_else(wrap, _style(Style.WRAPPED_MARKED), _style(Style.TEXT_MARKED))
+    tails = pc.binary_join_element_wise(pc.if_else(runs, marked, plain), numbers.take(coded.indices), "</v></c>", "")
+    return pc.if_else(pc.equal(cells, ""), None, tails)
+
+
+def _style(style: Style) -> str:
+    return f'" s="{style.value}" t="s"><v>'
 
 
 def _lines(lines: Sequence[str], number: int, strings: _Strings) -> bytes:
@@ -256,9 +317,9 @@ def _lines(lines: Sequence[str], number: int, strings: _Strings) -> bytes:
 
 
 def _line(number: int, texts: Sequence[str], style: Style, strings: _Strings) -> bytes:
-    first = strings.add(pa.array(texts, pa.string()))
+    first = strings.add_words(texts)
     cells = "".join(
-        f'<c r="{_letters(place)}{number}" s="{style.value}" t="s"><v>{first + place}</v></c>'
+        f'<c r="{letters(place)}{number}" s="{style.value}" t="s"><v>{first + place}</v></c>'
         for place in range(len(texts))
     )
     return f'<row r="{number}">{cells}</row>'.encode()
@@ -276,85 +337,3 @@ def _safe(values: pa.Array) -> pa.Array:
     for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         plain = pc.replace_substring(plain, sign, name)
     return plain
-
-
-def _letters(place: int) -> str:
-    """Name the column at a place from 0: A … Z, AA …"""
-    letters = ""
-    place += 1
-    while place:
-        place, rest = divmod(place - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-def _frame(sheets: Sequence[Sheet], title: str, at: datetime) -> dict[str, str]:
-    """Write the parts of the package besides sheets and strings."""
-    numbers = range(1, len(sheets) + 1)
-    listed = "".join(
-        f'<sheet name="{escape(sheet.name, {chr(34): "&quot;"})}" sheetId="{n}" r:id="rId{n}"/>'
-        for n, sheet in zip(numbers, sheets, strict=True)
-    )
-    parts = "".join(
-        f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_CONTENT}.worksheet+xml"/>' for n in numbers
-    )
-    links = "".join(
-        f'<Relationship Id="rId{n}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>' for n in numbers
-    )
-    relations = f"{_PACKAGE}/relationships"
-    made = f"{at:%Y-%m-%dT%H:%M:%SZ}"
-    return {
-        "[Content_Types].xml": (
-            f'{_HEAD}<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" '
-            f'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-            f'<Default Extension="xml" ContentType="application/xml"/>'
-            f'<Override PartName="/xl/workbook.xml" ContentType="{_CONTENT}.sheet.main+xml"/>{parts}'
-            f'<Override PartName="/xl/styles.xml" ContentType="{_CONTENT}.styles+xml"/>'
-            f'<Override PartName="/xl/sharedStrings.xml" ContentType="{_CONTENT}.sharedStrings+xml"/>'
-            f'<Override PartName="/docProps/core.xml" '
-            f'ContentType="application/vnd.openxmlformats-package.core-properties+xml"/></Types>'
-        ),
-        "_rels/.rels": (
-            f'{_HEAD}<Relationships xmlns="{relations}">'
-            f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/>'
-            f'<Relationship Id="rId2" Type="{relations}/metadata/core-properties" Target="docProps/core.xml"/>'
-            "</Relationships>"
-        ),
-        "docProps/core.xml": (
-            f'{_HEAD}<cp:coreProperties xmlns:cp="{_PACKAGE}/metadata/core-properties" '
-            'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
-            f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><dc:title>{escape(title)}</dc:title>'
-            f'<dcterms:created xsi:type="dcterms:W3CDTF">{made}</dcterms:created></cp:coreProperties>'
-        ),
-        "xl/workbook.xml": (
-            f'{_HEAD}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><bookViews><workbookView tabRatio="850"/></bookViews>'
-            f"<sheets>{listed}</sheets>{_defined(sheets)}</workbook>"
-        ),
-        "xl/_rels/workbook.xml.rels": (
-            f'{_HEAD}<Relationships xmlns="{relations}">{links}'
-            f'<Relationship Id="rId{len(sheets) + 1}" Type="{_OFFICE}/styles" Target="styles.xml"/>'
-            f'<Relationship Id="rId{len(sheets) + 2}" Type="{_OFFICE}/sharedStrings" Target="sharedStrings.xml"/>'
-            "</Relationships>"
-        ),
-        "xl/styles.xml": _HEAD + sheetstyle.styles(),
-    }
-
-
-_CONTENT = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-
-
-def _defined(sheets: Sequence[Sheet]) -> str:
-    """Name what a spreadsheet wants named: the filtered range, and the heading that each printed page repeats."""
-    named = []
-    for place, sheet in enumerate(sheets):
-        top = len(sheet.above) + 1
-        own = "'" + escape(sheet.name) + "'"
-        if sheet.filters:
-            end = f"${_letters(len(sheet.columns) - 1)}${max(top + sheet.rows, top + 1)}"
-            named.append(("_xlnm._FilterDatabase", place, f"{own}!$A${top}:{end}", ' hidden="1"'))
-        named.append(("_xlnm.Print_Titles", place, f"{own}!${top}:${top}", ""))
-    names = "".join(
-        f'<definedName name="{name}" localSheetId="{place}"{hidden}>{area}</definedName>'
-        for name, place, area, hidden in sorted(named)
-    )
-    return f"<definedNames>{names}</definedNames>"

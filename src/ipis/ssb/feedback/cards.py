@@ -5,7 +5,7 @@ A card is told by its main findings (rule, record type, field); the findings tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.ssb.feedback import cells
-from ipis.ssb.feedback.feilliste import Status, count_problems
+from ipis.ssb.feedback.feilliste import Status
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from numpy.typing import NDArray
 
     from ipis.ssb.feedback.contents import Contents
 
@@ -47,7 +48,7 @@ class Card:
     """Rules whose findings follow from these problems, and how many."""
     columns: tuple[str, ...]
     """The columns that tell the findings apart; none for a finding about the delivery."""
-    body: Markup | str
+    body: Markup
 
     @property
     def title(self) -> str:
@@ -67,68 +68,117 @@ def cards(findings: pa.Table, contents: Contents, first: int = 0) -> list[Card]:
     """
     if not findings.num_rows:
         return []
+    sorted_, card = _by_card(findings)
+    parts = _Parts(sorted_, card, np.flatnonzero(np.r_[True, card[1:] != card[:-1]]))
+    made = _made(parts, contents)
+    weight = list(contents.levels_in_order)
+    made.sort(key=lambda each: (weight.index(each.level), bool(each.columns), -each.problems, each.rule))
+    return [replace(each, place=place) for place, each in enumerate(made, start=first + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Findings card by card: the card of each finding, and where each card starts."""
+
+    findings: pa.Table
+    card: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def distinct(self, name: str, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Count the different values that each card has in a column, empty ones aside where `among` leaves them out."""
+        codes = np.asarray(self.findings[name].combine_chunks().dictionary_encode().indices, np.int64)
+        pairs = self.card * (int(codes.max()) + 1) + codes
+        chosen = pairs if among is None else pairs[among]
+        return np.bincount(np.unique(chosen) // (int(codes.max()) + 1), minlength=len(self.starts))
+
+    def any(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell for each card whether one of its findings is among these."""
+        found: NDArray[np.bool_] = np.logical_or.reduceat(rows, self.starts)
+        return found
+
+    def filled(self, name: str) -> NDArray[np.bool_]:
+        """Tell for each finding whether there is something in a column."""
+        return np.asarray(pc.not_equal(pc.fill_null(self.findings[name], ""), ""))
+
+
+def _by_card(findings: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Sort findings by card: that of their problem's main finding."""
     problem = np.asarray(findings["problem"])
     starts = np.flatnonzero(np.r_[True, problem[1:] != problem[:-1]])
     mains = findings.select(_KIND).take(pa.array(starts))
     kinds = pc.binary_join_element_wise(*(mains[name].combine_chunks() for name in _KIND), "\x1f").dictionary_encode()
-    of_finding = np.repeat(np.asarray(kinds.indices), np.diff(np.r_[starts, len(problem)]))
-    order = np.argsort(of_finding, kind="stable")
-    bounds = np.searchsorted(of_finding[order], np.arange(len(kinds.dictionary) + 1))
-    made = [
-        _card(findings.take(pa.array(order[start:end])), contents)
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
-    weight = list(contents.levels_in_order)
-    made.sort(key=lambda card: (weight.index(card.level), bool(card.columns), -card.problems, card.rule))
-    return [_placed(card, place) for place, card in enumerate(made, start=first + 1)]
+    card = np.repeat(np.asarray(kinds.indices, np.int64), np.diff(np.r_[starts, len(problem)]))
+    order = np.argsort(card, kind="stable")
+    return findings.take(pa.array(order)).combine_chunks(), card[order]
 
 
-def _placed(card: Card, place: int) -> Card:
-    values = {name: getattr(card, name) for name in Card.__slots__}
-    return Card(**(values | {"place": place}))
+def _made(parts: _Parts, contents: Contents) -> list[Card]:
+    firsts = parts.findings.take(pa.array(parts.starts)).to_pylist()
+    rules = parts.findings["rule"].combine_chunks()
+    main = np.asarray(pc.equal(rules, rules.take(pa.array(parts.starts[parts.card]))))
+    same = {word: parts.distinct(word, main) == 1 for word in _WORDS}
+    columns = _columns(parts, same, contents)
+    bodies = _bodies(parts, columns, contents)
+    counts = np.diff(np.r_[parts.starts, len(parts.card)])
+    problems, persons = parts.distinct("problem"), parts.distinct("brukerNr", parts.filled("brukerNr"))
+    new = np.add.reduceat(np.asarray(pc.equal(parts.findings["status"], Status.NEW.value)).astype(np.int64), parts.starts)
+    also = _also(parts, ~main)
+    made = []
+    for place, row in enumerate(firsts):
+        said = {word: row[word] if same[word][place] else "" for word in _WORDS}
+        card = Card(
+            place=0,
+            rule=row["rule"],
+            level=row["level"],
+            effect=row["effect"],
+            problems=int(problems[place]),
+            count=int(counts[place]),
+            persons=int(persons[place]),
+            new=int(new[place]),
+            said=said,
+            example="" if said["found"] else row["found"],
+            also=also.get(place, ()),
+            columns=tuple(name for name, shown in columns.items() if shown[place]),
+            body=bodies[place],
+        )
+        made.append(card)
+    return made
 
 
-def _card(part: pa.Table, contents: Contents) -> Card:
-    first = part.slice(0, 1).to_pylist()[0]
-    mains = part.filter(pc.equal(part["rule"], first["rule"]))
-    said = {word: first[word] if len(pc.unique(mains[word])) == 1 else "" for word in _WORDS}
-    also = pc.value_counts(part["rule"].combine_chunks()).to_pylist()
-    columns = _columns(part, said, contents) if _has_keys(part) else ()
-    return Card(
-        place=0,
-        rule=first["rule"],
-        level=first["level"],
-        effect=first["effect"],
-        problems=count_problems(part),
-        count=part.num_rows,
-        persons=len(set(part["brukerNr"].to_pylist()) - {""}),
-        new=pc.sum(pc.equal(part["status"], Status.NEW.value)).as_py(),
-        said=said,
-        example="" if said["found"] else first["found"],
-        also=tuple((item["values"], item["counts"]) for item in also if item["values"] != first["rule"]),
-        columns=columns,
-        body=_body(part.slice(0, SHOWN), columns, contents) if columns else "",
-    )
+def _columns(parts: _Parts, same: dict[str, NDArray[np.bool_]], contents: Contents) -> dict[str, NDArray[np.bool_]]:
+    """Choose the columns of each card, in order: those that tell its findings apart."""
+    has_keys = parts.any(parts.filled("brukerNr") | parts.filled("id"))
+    told_apart = parts.distinct("found") > 1
+    columns = {name: parts.any(parts.filled(name)) for name in _KEYS}
+    # The sentence says the value.
+    columns["value"] &= ~told_apart
+    asked = np.asarray(pc.is_in(parts.findings["status"], value_set=pa.array([Status.NEW.value, Status.OPEN.value])))
+    columns["status"] = parts.any(asked) & (contents.sequence > 1)
+    columns |= {"found": told_apart, "expected": ~same["expected"], "do": ~same["do"]}
+    columns["answer"] = parts.any(parts.filled("answer"))
+    return {name: shown & has_keys for name, shown in columns.items()}
 
 
-def _columns(part: pa.Table, said: dict[str, str], contents: Contents) -> tuple[str, ...]:
-    columns = [name for name in _KEYS if pc.any(pc.not_equal(pc.fill_null(part[name], ""), "")).as_py()]
-    if contents.sequence > 1 and pc.any(pc.is_in(part["status"], value_set=pa.array(["new", "open"]))).as_py():
-        columns.append("status")
-    if len(pc.unique(part["found"])) > 1:
-        columns.append("found")
-        # The sentence says the value.
-        columns = [name for name in columns if name != "value"]
-    columns += [word for word in ("expected", "do") if not said[word]]
-    if pc.any(pc.not_equal(part["answer"], "")).as_py():
-        columns.append("answer")
-    return tuple(columns)
-
-
-def _body(part: pa.Table, columns: tuple[str, ...], contents: Contents) -> Markup:
+def _bodies(parts: _Parts, columns: dict[str, NDArray[np.bool_]], contents: Contents) -> list[Markup]:
+    """Write the first rows of every card at once; give them card by card."""
+    within = np.arange(len(parts.card)) - parts.starts[parts.card]
+    shown = np.flatnonzero(within < SHOWN)
+    listed, card = parts.findings.take(pa.array(shown)).combine_chunks(), parts.card[shown]
     tags = {"brukerNr": '<td class="key">', "id": '<td class="key">'}
-    return cells.rows([(contents.in_words(name, part), tags.get(name, "<td>")) for name in columns])
+    lines = cells.rows(
+        [(contents.in_words(name, listed), tags.get(name, "<td>"), pa.array(has[card])) for name, has in columns.items()]
+    )
+    bounds = np.searchsorted(card, np.arange(len(parts.starts) + 1))
+    return [cells.body(lines, start, end) for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
 
 
-def _has_keys(part: pa.Table) -> bool:
-    return bool(pc.any(pc.or_(pc.not_equal(part["brukerNr"], ""), pc.not_equal(part["id"], ""))).as_py())
+def _also(parts: _Parts, follows: NDArray[np.bool_]) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Count by card the findings of other rules than the main one."""
+    following = pa.table({"card": parts.card, "rule": parts.findings["rule"]}).filter(pa.array(follows))
+    if not following.num_rows:
+        return {}
+    counted = following.group_by(["card", "rule"], use_threads=False).aggregate([("rule", "count")])
+    also: dict[int, tuple[tuple[str, int], ...]] = {}
+    for row in counted.sort_by([("card", "ascending"), ("rule", "ascending")]).to_pylist():
+        also[row["card"]] = (*also.get(row["card"], ()), (row["rule"], row["rule_count"]))
+    return also

@@ -29,9 +29,10 @@ def thousands_sign(language: str) -> str:
 
 def numbers(values: pa.Array, decimals: pa.Array, language: str) -> pa.Array:
     """Write numbers as the language does, each with its own decimals (0, 1 or 2); empty text where there is none."""
-    texts = pc.fill_null(_fixed(values, 0, language), "")
-    for places in (1, 2):
-        texts = pc.if_else(pc.equal(decimals, places), pc.fill_null(_fixed(values, places, language), ""), texts)
+    texts = pa.repeat("", len(values))
+    for places in pc.unique(decimals).to_pylist():
+        written = pc.fill_null(_fixed(values, places, language), "")
+        texts = pc.if_else(pc.equal(decimals, places), written, texts)
     return texts
 
 
@@ -51,7 +52,10 @@ def _fixed(values: pa.Array, decimals: int, language: str) -> pa.Array:
 
 def _grouped(whole: pa.Array, sign: str) -> pa.Array:
     text = whole.cast(pa.string())
+    most = pc.max(whole).as_py() or 0
     for digits in (3, 6, 9):
+        if most < 10**digits:
+            break
         longer = pc.greater_equal(whole, 10**digits)
         at = -(digits + (digits // 3 - 1) * len(sign))
         head, tail = pc.utf8_slice_codeunits(text, 0, at), pc.utf8_slice_codeunits(text, at)
@@ -66,13 +70,20 @@ def escaped(texts: pa.Array) -> pa.Array:
     return texts
 
 
-def rows(cells: Sequence[tuple[pa.Array, str]]) -> Markup:
-    """Write the rows of a table's body: columns of text, each with its opening tag (`<td>`, `<th scope="row">` …)."""
+def rows(columns: Sequence[tuple[pa.Array, str, pa.Array | None]]) -> pa.Array:
+    """Write rows of a table's body: columns of text, each with its opening tag (`<td>`, `<th scope="row">` …).
+
+    A column may say which rows have it: rows of several tables are written at once, and cut apart by `body`.
+    """
     pieces: list[pa.Array | str] = ["<tr>"]
-    for texts, opening in cells:
+    for texts, opening, present in columns:
         closing = "</th>" if opening.startswith("<th") else "</td>"
-        pieces += [opening, escaped(pc.fill_null(texts, "")), closing]
-    lines = pc.binary_join_element_wise(*pieces, "</tr>\n", "")
-    if isinstance(lines, pa.ChunkedArray):
-        lines = lines.combine_chunks()
-    return Markup(str(joined_bytes(lines), "utf-8"))  # noqa: S704 - every text in it is escaped above
+        cells = pc.binary_join_element_wise(opening, escaped(pc.fill_null(texts, "")), closing, "")
+        pieces.append(cells if present is None else pc.if_else(present, cells, ""))
+    return pc.binary_join_element_wise(*pieces, "</tr>\n", "")
+
+
+def body(lines: pa.Array, start: int, end: int) -> Markup:
+    """Give some of the rows that `rows` wrote, one after the other."""
+    # Every text in them was escaped when they were written.
+    return Markup(str(joined_bytes(lines.slice(start, end - start)), "utf-8"))  # noqa: S704

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from ipis.kernel.calendar import OSLO
 from ipis.ssb.feedback.feilliste import Status, count_by_status, count_problems, of_status, standing, unanswered
-from ipis.ssb.feedback.figures import Figures
+from ipis.ssb.feedback.figures import Figures, figures_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,10 +97,9 @@ class Contents:
         """Give the findings that are gone since the delivery before."""
         return of_status(self.feilliste, Status.FIXED)
 
-    @property
     def figures(self) -> list[Figures]:
-        """Give the control tables in words."""
-        return [Figures.of(table, self.texts) for table in self.tables]
+        """Put the control tables in words; the work is done at each call."""
+        return figures_of(self.tables, self.texts)
 
     def levels(self) -> dict[str, int]:
         """Count the findings that ask for something by level, the weightiest first."""

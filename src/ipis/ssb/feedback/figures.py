@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,7 +13,10 @@ from ipis.ssb.feedback import cells
 from ipis.ssb.tables.definition import Compares
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from markupsafe import Markup
+    from numpy.typing import NDArray
 
     from ipis.ssb.feedback.texts import Texts
     from ipis.ssb.tables.compare import ControlTable
@@ -30,22 +34,12 @@ class Figures:
     """The key columns in words and, where the table has more than one, the measure."""
     headings: tuple[str, ...]
     decimals: pa.Array
-
-    @classmethod
-    def of(cls, table: ControlTable, texts: Texts) -> Figures:
-        """Put a table into words."""
-        definition, language = table.definition, texts.language
-        headings = [key.label[language] for key in definition.keys]
-        words = table.labels(language)
-        if len(definition.measures) == 1 and headings:
-            words = words.drop_columns(["measure"])
-        else:
-            headings.append(texts["table.measure"])
-        by_measure = {measure.id: measure.decimals for measure in definition.measures}
-        named = pa.array(list(by_measure), pa.string())
-        places = pc.index_in(table.frame["measure"].combine_chunks(), value_set=named)
-        decimals = pa.array(list(by_measure.values()), pa.int8()).take(places)
-        return cls(table, texts, words, tuple(headings), decimals)
+    sides: tuple[str, ...]
+    """The sides that have figures; this delivery always stands."""
+    body: Markup
+    """The rows that somebody is in, as HTML."""
+    left_out: int
+    """Rows that the page leaves out since nobody is in them, neither now nor in what they are compared with."""
 
     @property
     def id(self) -> str:
@@ -63,17 +57,16 @@ class Figures:
         measures = self.table.definition.measures
         return measures[0].label[self.texts.language] if len(measures) == 1 else ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nobody is in the table."""
+        return self.left_out == self.table.frame.num_rows
+
     def heading(self, side: str) -> str:
         """Name a side: a table that compares with the delivery before does not say last year."""
-        if side == "last_year" and self.table.definition.compares is Compares.PREVIOUS:
+        if side == "last_year" and self._compares_previous:
             side = "previous"
         return self.texts[f"table.{side}"]
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """List the sides that have figures; this delivery always stands."""
-        frame = self.table.frame
-        return tuple(side for side in SIDES if side == "this" or frame[side].null_count < frame.num_rows)
 
     @property
     def reasons(self) -> list[str]:
@@ -89,28 +82,87 @@ class Figures:
     def _compares_previous(self) -> bool:
         return self.table.definition.compares is Compares.PREVIOUS
 
-    @property
-    def filled(self) -> pa.ChunkedArray:
-        """Tell which rows have a figure other than 0 in this delivery or in what it is compared with."""
-        frame = self.table.frame
-        now, before = (pc.fill_null(pc.not_equal(frame[side], 0), False) for side in ("this", "last_year"))
-        return pc.or_(now, before)
 
-    @property
-    def left_out(self) -> int:
-        """Count the rows that the page leaves out since nobody is in them."""
-        return int(self.table.frame.num_rows - (pc.sum(self.filled).as_py() or 0))
+def figures_of(tables: Sequence[ControlTable], texts: Texts) -> list[Figures]:
+    """Put control tables into words, all their rows at once."""
+    if not tables:
+        return []
+    frame = pa.concat_tables([table.frame.select(["measure", *SIDES]) for table in tables]).combine_chunks()
+    keys = [_keys(table, texts) for table in tables]
+    decimals = _decimals(tables)
+    sides = [tuple(side for side in SIDES if side == "this" or _any(table, side)) for table in tables]
+    bounds = np.cumsum([0, *(table.frame.num_rows for table in tables)])
+    of_row = np.repeat(np.arange(len(tables)), np.diff(bounds))
+    filled = np.asarray(_filled(frame))
+    lines = _lines(frame, keys, decimals, sides, of_row, filled, texts.language)
+    ends = np.r_[0, np.cumsum(filled)]
+    made = []
+    for place, table in enumerate(tables):
+        start, end = int(bounds[place]), int(bounds[place + 1])
+        measured = len(table.definition.measures) > 1 or not table.definition.keys
+        headings = tuple(key.label[texts.language] for key in table.definition.keys)
+        made.append(
+            Figures(
+                table=table,
+                texts=texts,
+                keys=keys[place],
+                headings=(*headings, texts["table.measure"]) if measured else headings,
+                decimals=decimals.slice(start, end - start),
+                sides=sides[place],
+                body=cells.body(lines, int(ends[start]), int(ends[end])),
+                left_out=int(end - start - (ends[end] - ends[start])),
+            )
+        )
+    return made
 
-    def body(self) -> Markup:
-        """Write the rows that somebody is in, as HTML."""
-        shown = self.filled.combine_chunks()
-        keys = self.keys.filter(shown)
-        columns = [
-            (column.combine_chunks(), '<th scope="row">' if place == 0 else "<td>")
-            for place, column in enumerate(keys.columns)
+
+def _keys(table: ControlTable, texts: Texts) -> pa.Table:
+    words = table.labels(texts.language)
+    alone = len(table.definition.measures) == 1 and table.definition.keys
+    return words.drop_columns(["measure"]) if alone else words
+
+
+def _any(table: ControlTable, side: str) -> bool:
+    return bool(table.frame[side].null_count < table.frame.num_rows)
+
+
+def _decimals(tables: Sequence[ControlTable]) -> pa.Array:
+    """Give the decimals of each row of all tables: those of its measure."""
+    parts = []
+    for table in tables:
+        by_measure = {measure.id: measure.decimals for measure in table.definition.measures}
+        places = pc.index_in(table.frame["measure"].combine_chunks(), value_set=pa.array(list(by_measure), pa.string()))
+        parts.append(pa.array(list(by_measure.values()), pa.int8()).take(places))
+    return pa.concat_arrays(parts)
+
+
+def _filled(frame: pa.Table) -> pa.Array:
+    """Tell which rows have a figure other than 0 in this delivery or in what it is compared with."""
+    now, before = (pc.fill_null(pc.not_equal(frame[side].combine_chunks(), 0), False) for side in ("this", "last_year"))
+    return pc.or_(now, before)
+
+
+def _lines(
+    frame: pa.Table,
+    keys: Sequence[pa.Table],
+    decimals: pa.Array,
+    sides: Sequence[tuple[str, ...]],
+    of_row: NDArray[np.int64],
+    filled: NDArray[np.bool_],
+    language: str,
+) -> pa.Array:
+    """Write the filled rows of all tables as HTML."""
+    shown = pa.array(filled)
+    columns: list[tuple[pa.Array, str, pa.Array | None]] = []
+    for place in range(max(words.num_columns for words in keys)):
+        column = [
+            words.column(place).combine_chunks() if place < words.num_columns else pa.nulls(words.num_rows, pa.string())
+            for words in keys
         ]
-        decimals, frame = self.decimals.filter(shown), self.table.frame.filter(shown)
-        for side in self.sides:
-            written = cells.numbers(frame[side].combine_chunks(), decimals, self.texts.language)
-            columns.append((written, '<td class="n">'))
-        return cells.rows(columns)
+        texts = pa.concat_arrays(column).filter(shown)
+        columns.append((texts, "<td>" if place else '<th scope="row">', pc.is_valid(texts)))
+    for side in SIDES:
+        has = np.array([side in each for each in sides])[of_row[filled]]
+        written = cells.numbers(frame[side].combine_chunks().filter(shown), decimals.filter(shown), language)
+        columns.append((written, '<td class="n">', pa.array(has)))
+    return cells.rows(columns)

@@ -39,12 +39,13 @@ def zip_name(register: str, kommune: str, bydel: str, at: datetime, earlier_toda
 def render_files(contents: Contents) -> dict[str, bytes]:
     """Write every file of the package, by name."""
     decimal = decimal_sign(contents.texts.language)
+    tables = contents.figures()
     files = {
-        "tilbakemelding.html": render_page(contents),
+        "tilbakemelding.html": render_page(contents, tables),
         "feilliste.csv": write_csv(contents.feilliste.select(COLUMNS)),
-        "feilliste.xlsx": render_workbook(contents),
+        "feilliste.xlsx": render_workbook(contents, tables),
     }
-    for figures in contents.figures:
+    for figures in tables:
         files[f"{figures.id}.csv"] = write_csv(_sides(figures), decimal=decimal)
     if contents.indicators:
         files[INDICATORS] = write_csv(_indicators(contents), decimal=decimal)

@@ -17,18 +17,21 @@ from ipis.ssb.feedback.plots import plots
 from ipis.ssb.feedback.rules import by_rule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jinja2 import Template
     from markupsafe import Markup
 
     from ipis.ssb.feedback.contents import Contents
+    from ipis.ssb.feedback.figures import Figures
 
 STARTS = 6
 """Kinds of problems listed on the first screen; how many more there are is said."""
 _COUNTS = ("problems", "findings", "persons", "new", "open", "answered", "fixed")
 
 
-def render_page(contents: Contents) -> bytes:
-    """Write the page."""
+def render_page(contents: Contents, figures: Sequence[Figures]) -> bytes:
+    """Write the page; `figures` are the control tables in words."""
     open_cards = cards(contents.unanswered, contents)
     answered = cards(contents.answered, contents, first=len(open_cards))
     fixed = cards(contents.fixed, contents, first=len(open_cards) + len(answered))
@@ -43,9 +46,9 @@ def render_page(contents: Contents) -> bytes:
         answered=answered,
         fixed=fixed,
         rules=_rules(contents),
-        plots=plots(contents),
+        plots=plots(contents.texts, figures),
         indicators=_indicators(contents),
-        figures=contents.figures,
+        figures=figures,
         shown=SHOWN,
     )
     return page.encode()
@@ -64,12 +67,15 @@ def _rules(contents: Contents) -> Markup:
     """Write the lines of the table of rules."""
     summed = by_rule(contents.feilliste)
     none = pc.cast(pc.multiply(summed["findings"].combine_chunks(), 0), "int8")
-    columns = [(summed["rule"].combine_chunks(), '<th scope="row">'), (contents.in_words("level", summed), "<td>")]
+    columns = [
+        (summed["rule"].combine_chunks(), '<th scope="row">', None),
+        (contents.in_words("level", summed), "<td>", None),
+    ]
     columns += [
-        (cells.numbers(summed[name].combine_chunks(), none, contents.texts.language), '<td class="n">')
+        (cells.numbers(summed[name].combine_chunks(), none, contents.texts.language), '<td class="n">', None)
         for name in _COUNTS
     ]
-    return cells.rows(columns)
+    return cells.body(cells.rows(columns), 0, summed.num_rows)
 
 
 def _indicators(contents: Contents) -> list[dict[str, object]]:

@@ -14,7 +14,6 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ipis.ssb.feedback.contents import Contents
     from ipis.ssb.feedback.figures import Figures
     from ipis.ssb.feedback.texts import Texts
 
@@ -56,17 +55,17 @@ class _Cell:
     nation: float | None
 
 
-def plots(contents: Contents) -> list[Plot]:
+def plots(texts: Texts, tables: Sequence[Figures]) -> list[Plot]:
     """Draw the plots that the letters name."""
-    by_id = {figures.id: figures for figures in contents.figures}
+    by_id = {figures.id: figures for figures in tables}
     made = []
-    for name, words in contents.texts.sections.items():
+    for name, words in texts.sections.items():
         if not name.startswith(PREFIX) or words["table"] not in by_id:
             continue
         figures = by_id[words["table"]]
-        drawing = _KINDS[words["kind"]](_cells(figures, words.get("measure")), words, contents.texts)
+        drawing = _KINDS[words["kind"]](_cells(figures, words), words, texts)
         if drawing is not None:
-            made.append(_plot(name, words, figures, drawing, contents.texts))
+            made.append(_plot(name, words, figures, drawing, texts))
     return made
 
 
@@ -98,15 +97,17 @@ def _plot(name: str, words: Mapping[str, str], figures: Figures, drawing: _Drawi
     return Plot(key, words["title"], words["about"], figures.id, drawing.legend, Markup(svg))  # noqa: S704
 
 
-def _cells(figures: Figures, measure: str | None) -> list[_Cell]:
-    """Take a table apart: the rows of one measure, without the total."""
-    frame, words = figures.table.frame.to_pylist(), figures.keys.to_pylist()
-    chosen = measure or figures.table.definition.measures[0].id
+def _cells(figures: Figures, words: Mapping[str, str]) -> list[_Cell]:
+    """Take a table apart: the rows of its first measure, or, where each bar is a measure, of all but those left out."""
+    frame, named = figures.table.frame.to_pylist(), figures.keys.to_pylist()
+    measures = [measure.id for measure in figures.table.definition.measures]
+    by_measure = words["by"] == "measure"
+    chosen = {name for name in measures if name not in words["without"]} if by_measure else {measures[0]}
     keys = [f"k{place}" for place in range(len(figures.table.definition.keys))]
     return [
-        _Cell({key: row[key] for key in keys}, named, row["this"], row["last_year"], row["nation"])
-        for row, named in zip(frame, words, strict=True)
-        if row["measure"] == chosen and _TOTAL not in {row[key] for key in keys}
+        _Cell({key: row[key] for key in (*keys, "measure")}, words_of, row["this"], row["last_year"], row["nation"])
+        for row, words_of in zip(frame, named, strict=True)
+        if row["measure"] in chosen and _TOTAL not in {row[key] for key in keys}
     ]
 
 

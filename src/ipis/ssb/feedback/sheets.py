@@ -11,7 +11,7 @@ from ipis.lib.spreadsheet import Column, Sheet, write_workbook
 from ipis.ssb.feedback.rules import by_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ipis.ssb.feedback.contents import Contents
     from ipis.ssb.feedback.figures import Figures
@@ -30,15 +30,14 @@ _WRAPPED = {"found", "expected", "do", "effect", "field", "answer"}
 _KEY, _FIGURE = 38, 16
 
 
-def render_workbook(contents: Contents) -> bytes:
-    """Write the workbook."""
-    figures = contents.figures
+def render_workbook(contents: Contents, figures: Sequence[Figures]) -> bytes:
+    """Write the workbook; `figures` are the control tables in words."""
     sheets = [_overview(contents, figures), _feilliste(contents), _rules(contents), *_indicators(contents)]
     sheets += [_table(each) for each in figures]
     return write_workbook(sheets, title=contents.texts["page.title"], at=contents.made_at)
 
 
-def _overview(contents: Contents, figures: list[Figures]) -> Sheet:
+def _overview(contents: Contents, figures: Sequence[Figures]) -> Sheet:
     texts, tallies = contents.texts, contents.tallies()
     district = "" if contents.bydel == "00" else f", {texts['page.bydel']} {contents.bydel}"
     above = [
