@@ -1,5 +1,9 @@
 """The record layout: every field of the proposal is there, each fault has a rule, contradictions are refused."""
 
+import csv
+import re
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from tests.kernel.years import members
@@ -39,6 +43,53 @@ def test_every_field_of_the_proposal_is_a_field_of_its_own(layout):
     assert names["vurdering"] == ["brukerNr", "dato", *(f"F{n:02}" for n in range(1, 18))]
     areas = ("arbeid", "organisasjon", "kultur", "transport")
     assert names["deltakelse"] == ["brukerNr", "dato", *(f"{a}{what}" for a in areas for what in ("Behov", "Mottar"))]
+
+
+def listed_fields():
+    """List (record, field) of the proposal's rows (extract_layout.csv, beside): joined and abbreviated ones split."""
+    areas = ("arbeid", "organisasjon", "kultur", "transport")
+    text = (Path(__file__).parent / "extract_layout.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        for name in re.split(r" / |, (?![^{]*})", row["field"]):
+            if name == "F01…F17":
+                names = [f"F{number:02}" for number in range(1, 18)]
+            elif name.startswith("{"):
+                names = [area + name.partition("}")[2] for area in areas]
+            elif name == "antall per posttype":
+                names = [
+                    f"antall{kind}"
+                    for kind in ("Person", "Diagnose", "Vedtak", "Tjeneste", "Stopp", "Vurdering", "Deltakelse")
+                ]
+            else:
+                names = [name]
+            yield from ((row["record"], each, row) for each in names)
+
+
+def test_every_row_of_the_proposal_stands_in_the_layout(layout):
+    """Each with its type, its length and whether it must be there; ids are texts, and a day or a code is as long as it is."""
+    types = {
+        "str": {Kind.STR, Kind.ID, Kind.CODE},
+        "key": {Kind.ID, Kind.STR, Kind.DATE},
+        "int/str": {Kind.INT, Kind.STR},
+    }
+    types |= {"date+code": {Kind.DATE, Kind.CODE}}
+    records = layout.by_element()
+    seen = 0
+    for element, name, row in listed_fields():
+        field = records[element].fields[name]
+        assert field.kind in types.get(row["type"], {row["type"]}), (element, name)
+        # A count is wanted of record types that occur only.
+        assert field.required or row["cardinality"] != "1" or element == "Slutt", (element, name)
+        if row["length"].isdigit() and row["type"] != "key" and field.kind is not Kind.DATETIME:
+            assert field.length == int(row["length"]), (element, name)
+        seen += 1
+    assert seen == 13 + 17 + 5 + 7 + 13 + 3 + 19 + 10 + 8
+
+
+def test_what_a_year_does_not_use_may_not_be_filled_in(layout):
+    """avlastningRullerende and the temporary stop come in 2019: the field has an empty list, the record its rule."""
+    field = layout.records["tjeneste"].fields["avlastningRullerende"]
+    assert (field.codes, field.rules["code"]) == ((), "L011")
 
 
 def test_only_number_and_kind_of_number_are_identity(layout):

@@ -225,7 +225,7 @@ def _parse_central(directory: bytes, count: int, name: str) -> Iterator[Member]:
         if name_length > 200 or not _NAME.fullmatch(member):
             raise ParcelRefused("parcel.member_name", file=name)
         if member in seen:
-            raise ParcelRefused("parcel.member_doubled", file=name, member=member)
+            raise ParcelRefused("parcel.member_doubled", rule="K003", file=name, member=member)
         seen.add(member)
         _, _, content_size, _, offset = _CENTRAL_EXTRA.unpack_from(directory, extra_at)
         yield Member(member, offset + _LOCAL.size + name_length, content_size, crc)
