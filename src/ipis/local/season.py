@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
 
 _REGISTER = "iplos"
+"""Whose packaged years a season is made of, unless a folder of definitions is named."""
 _FIRST_HOUR = time(10, 0)
 
 
@@ -74,7 +75,7 @@ class Season:
     @property
     def pack(self) -> Path:
         """Give the signed season pack as SSB publishes it."""
-        return self.folder / f"{_REGISTER}-{self.collection.year}.sesong"
+        return self.folder / f"{self.collection.register}-{self.collection.year}.sesong"
 
     @property
     def allowed_signers(self) -> Path:
@@ -210,10 +211,8 @@ def _publish_pack(season: Season, definitions: Path | None) -> None:
     public = [str(season.parties[room].folder / "public" / "keys.json") for room in ("tpf", "ssb")]
     keys = [word for path in public for word in ("--keys", path)]
     where = ["--definitions", str(definitions)] if definitions else []
-    year = str(season.collection.year)
-    season.parties["ssb"].run(
-        "pack", "--year", year, *keys, *where, "--root", root.public.openssh, "--out", str(unsigned)
-    )
+    what = ["--collection", season.collection.register, "--year", str(season.collection.year)]
+    season.parties["ssb"].run("pack", *what, *keys, *where, "--root", root.public.openssh, "--out", str(unsigned))
     write_durably(signature, root.sign(unsigned.read_bytes(), "ipis-keys@v1"))
     season.parties["ssb"].run("pack", "--attach", str(signature), str(unsigned), "--out", str(season.pack))
     signers = SeasonPack.load(season.pack, trusted_root=root.public).allowed_signers()
