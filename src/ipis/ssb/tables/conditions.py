@@ -58,9 +58,13 @@ class Conditions:
         wider = replace(known, columns={**known.columns, VALUE: value})
         return replace(self, schemas={**self.schemas, record: wider})
 
-    def condition(self, node: Node | None, record: str) -> Term | None:
-        """Read a condition; without a node there is none."""
-        return None if node is None else language.parse(node.text(), self.schemas[record], node.place)
+    def condition(self, node: Node, record: str) -> Term:
+        """Read a condition over a record type."""
+        return language.parse(node.text(), self.schemas[record], node.place)
+
+    def perhaps(self, node: Node | None, record: str) -> Term | None:
+        """Read a condition that may lack."""
+        return None if node is None else self.condition(node, record)
 
     def column(self, node: Node, record: str, *types: Type) -> Column:
         """Read the name of a column, of one of these types if any are named."""

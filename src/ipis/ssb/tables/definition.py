@@ -110,7 +110,7 @@ def _table(node: Node, conditions: Conditions) -> TableDefinition:
         id=raw["id"].text(),
         title=raw["title"].languages(),
         record=record,
-        where=within.condition(raw.get("where"), record),
+        where=within.perhaps(raw.get("where"), record),
         keys=tuple(keys),
         measures=measures,
         compares=Compares(compares),

@@ -1,12 +1,48 @@
-"""The publication indicators of one's own municipality: what would be published if this delivery were final."""
+"""The publication indicators of one's own municipality: what would be published if this delivery were final.
+
+All deliveries are counted in one query for each record type. Suppression of small numbers belongs to publication.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from ipis.ssb.tables.batch import batch
+from ipis.ssb.tables.conditions import names_in
+from ipis.ssb.tables.indicator_definition import load_indicators
+from ipis.ssb.tables.query import UNIT, numbers
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ipis.kernel.collection import Collection
+    from ipis.ssb.tables.batch import Batch, Counted
+    from ipis.ssb.tables.indicator_definition import Indicator, Side
     from ipis.ssb.tables.reading import Text
+    from ipis.validation.catalogue import Rule
+
+NO_POPULATION, NOBODY, BYDEL = "no_population", "nobody", "bydel"
+"""Why a rate is empty: no inhabitants known; the denominator is 0; a district has no inhabitants by age of its own."""
+
+Place = tuple[str, str]
+"""A municipality's number and its district."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """An indicator of one unit: value, and what it is made of; `reason` says why there is no value."""
+
+    value: float | None
+    numerator: float | None
+    denominator: float | None
+    reason: str | None
+
+
+Figures = dict[tuple[str, str], Figure]
+"""The figures of one unit by indicator and group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +66,143 @@ class IndicatorResult:
     nation: float | None
     reason: str | None
     """Why there is no value: no_population, nobody, bydel; None where there is one."""
+
+
+def figures_many(
+    collection: Collection, counted: Sequence[Counted], places: Sequence[Place], *, units: Sequence[int] | None = None
+) -> list[Figures]:
+    """Count every indicator of many deliveries; `places[i]` is the municipality and district of delivery i.
+
+    `units[i]` is the unit of delivery i (default: each its own): its inhabitants are those of its municipalities.
+    """
+    indicators = load_indicators(collection)
+    of = list(range(len(counted))) if units is None else list(units)
+    sides = [side for indicator in indicators for side in indicator.sides]
+    wanted = {(side.record, name) for side in sides for name in _columns(side)}
+    with batch(collection, counted, wanted, of) as rows:
+        found = _numbers(sides, rows)
+    inhabitants = _Inhabitants(collection, places, of)
+    made: list[Figures] = []
+    for unit in range(max(of, default=-1) + 1):
+        values = {id(side): numbers_of.get(unit) for side, numbers_of in zip(sides, found, strict=True)}
+        made.append({(each.id, each.group): _figure(each, values, inhabitants, unit) for each in indicators})
+    return made
+
+
+def results(
+    collection: Collection,
+    this: Figures,
+    *,
+    uncorrected: Figures | None = None,
+    last_year: Figures | None = None,
+    nation: Mapping[tuple[str, str], float | None] | None = None,
+    open_findings: Mapping[str, int] | None = None,
+    rules: Mapping[str, Rule] | None = None,
+) -> tuple[IndicatorResult, ...]:
+    """Put one delivery's figures beside what they would be uncorrected, last year's and the nation's.
+
+    `uncorrected` are the figures of the tables before the effects; `open_findings` counts findings by rule.
+    """
+    touching = _touching(open_findings or {}, rules or {})
+    made = []
+    for each in load_indicators(collection):
+        key = (each.id, each.group)
+        figure = this[key]
+        beside, before = (uncorrected or {}).get(key), (last_year or {}).get(key)
+        made.append(
+            IndicatorResult(
+                id=each.id,
+                group=each.group,
+                title=each.title,
+                group_label=each.group_label,
+                unit=each.unit,
+                decimals=each.decimals,
+                value=figure.value,
+                numerator=figure.numerator,
+                denominator=figure.denominator,
+                if_corrected=None if beside is None else beside.value,
+                open_findings=touching.get(each.id, 0),
+                last_year=None if before is None else before.value,
+                nation=(nation or {}).get(key),
+                reason=figure.reason,
+            )
+        )
+    return tuple(made)
+
+
+def _touching(open_findings: Mapping[str, int], rules: Mapping[str, Rule]) -> dict[str, int]:
+    """Count the open findings of the rules that name each indicator."""
+    found: dict[str, int] = {}
+    for rule, count in open_findings.items():
+        for indicator in rules[rule].indicators if rule in rules else ():
+            found[indicator] = found.get(indicator, 0) + count
+    return found
+
+
+def _columns(side: Side) -> list[str]:
+    return [*side.aggregate.columns(), *names_in(*side.conditions)]
+
+
+def _numbers(sides: Sequence[Side], rows: Batch) -> list[dict[int, float | None]]:
+    """Count the sides, one query a record type; gives unit -> number for each side, in order."""
+    found: list[dict[int, float | None]] = [{} for _ in sides]
+    for record in dict.fromkeys(side.record for side in sides):
+        places = [place for place, side in enumerate(sides) if side.record == record]
+        aggregates = [(sides[place].aggregate, sides[place].conditions) for place in places]
+        answer = rows.query(numbers(aggregates, rows.names[record], rows.scope))
+        units = answer[UNIT].to_pylist()
+        for number, place in enumerate(places):
+            found[place] = dict(zip(units, answer[f"m{number}"].to_pylist(), strict=True))
+    return found
+
+
+class _Inhabitants:
+    """The inhabitants of units by age group, on the day that the year refers to."""
+
+    def __init__(self, collection: Collection, places: Sequence[Place], units: Sequence[int]) -> None:
+        table = collection.inhabitants()
+        self.groups = collection.population.groups
+        columns = [table[name].to_pylist() for name in self.groups]
+        counts = zip(*columns, strict=True)
+        self.known = dict(zip(table["kommune"].to_pylist(), counts, strict=True))
+        self.no_bydel = collection.no_bydel
+        self.places: dict[int, list[Place]] = {}
+        for place, unit in zip(places, units, strict=True):
+            self.places.setdefault(unit, []).append(place)
+
+    def of(self, unit: int, groups: Sequence[str]) -> tuple[float | None, str | None]:
+        """Give a unit's inhabitants of some age groups, or why they are not known."""
+        places = self.places.get(unit, [])
+        if len(places) == 1 and places[0][1] != self.no_bydel:
+            return None, BYDEL
+        kommuner = {kommune for kommune, _ in places}
+        if not kommuner or not kommuner <= self.known.keys():
+            return None, NO_POPULATION
+        chosen = [self.groups.index(name) for name in groups]
+        return float(sum(self.known[kommune][place] for kommune in kommuner for place in chosen)), None
+
+
+def _figure(indicator: Indicator, values: Mapping[int, float | None], inhabitants: _Inhabitants, unit: int) -> Figure:
+    side = indicator.numerator
+    numerator = values[id(side)]
+    if numerator is None and side.aggregate.counts:
+        numerator = 0.0
+    if indicator.population:
+        denominator, reason = inhabitants.of(unit, indicator.population)
+    elif indicator.denominator is not None:
+        denominator, reason = values[id(indicator.denominator)] or 0.0, None
+    else:
+        value = None if numerator is None else numerator * indicator.factor
+        return Figure(value, numerator, None, NOBODY if value is None else None)
+    if not denominator:
+        return Figure(None, numerator, denominator, reason or NOBODY)
+    value = None if numerator is None else indicator.factor * numerator / denominator
+    return Figure(value, numerator, denominator, NOBODY if value is None else None)
+
+
+def as_table(figures: Figures) -> pa.Table:
+    """Give figures in long form: id, group, value (what the published nation holds)."""
+    ids, groups = (pa.array([key[place] for key in figures], pa.string()) for place in range(2))
+    return pa.table(
+        {"id": ids, "group": groups, "value": pa.array([each.value for each in figures.values()], pa.float64())}
+    )

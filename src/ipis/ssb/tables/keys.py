@@ -141,7 +141,7 @@ def _written(node: Node, record: str, conditions: Conditions) -> tuple[tuple[tup
         raw = item.mapping({"code", "label"}, {"when"})
         code = raw["code"].text()
         values.append((code, raw["label"].languages()))
-        condition = conditions.condition(raw.get("when"), record)
+        condition = conditions.perhaps(raw.get("when"), record)
         if condition is not None:
             when[code] = condition
     if len({code for code, _ in values}) < len(values) or (when and len(when) < len(values)):

@@ -112,7 +112,7 @@ def read_aggregate(node: Node, raw: Mapping[str, Node], record: str, conditions:
             raw[kind].refuse("tables.value", allowed="rows")
     else:
         column = conditions.column(raw[kind], record, *(() if kind in {"distinct", "missing"} else _NUMBERS))
-    return Aggregate(kind, column, condition, at, conditions.condition(raw.get("where"), record))
+    return Aggregate(kind, column, condition, at, conditions.perhaps(raw.get("where"), record))
 
 
 def _per(node: Node, conditions: Conditions) -> Per:

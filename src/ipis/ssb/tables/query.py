@@ -64,9 +64,18 @@ def number(one: Aggregate, relation: str, scope: Scope) -> str:
     return f"SELECT {UNIT}, CAST({aggregate(one, scope)} AS DOUBLE) AS m0 FROM {relation} GROUP BY {UNIT}"
 
 
-def aggregate(one: Aggregate, scope: Scope) -> str:
-    """Write one number of a group's rows."""
-    taken = "" if one.where is None else f" FILTER (WHERE {holds(one.where, scope)})"
+def numbers(wanted: Sequence[tuple[Aggregate, Sequence[Term]]], relation: str, scope: Scope) -> str:
+    """Write the query of several numbers per unit (`m0`, `m1`), each of the rows for which its terms hold."""
+    written = [
+        f"CAST({aggregate(one, scope, terms)} AS DOUBLE) AS m{place}" for place, (one, terms) in enumerate(wanted)
+    ]
+    return f"SELECT {UNIT}, {', '.join(written)} FROM {relation} GROUP BY {UNIT}"
+
+
+def aggregate(one: Aggregate, scope: Scope, terms: Sequence[Term] = ()) -> str:
+    """Write one number of a group's rows, of those for which its own condition and the terms hold."""
+    conditions = [holds(term, scope) for term in (one.where, *terms) if term is not None]
+    taken = f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
     if one.kind == "count":
         return f"COUNT(*){taken}"
     if one.kind == "share":
