@@ -50,8 +50,12 @@ def drawn(collection: Collection, seed: int = 0, change=lambda draw, place: draw
         one["person"] = one["person"] + offset
         offset += len(one["age"])
         parts.append(one)
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name not in {"refused", "decided"}}
-    return Figures(**arrays, refused=sum(part["refused"] for part in parts), decided=sum(part["decided"] for part in parts))
+    arrays = {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name not in {"refused", "decided"}
+    }
+    return Figures(
+        **arrays, refused=sum(part["refused"] for part in parts), decided=sum(part["decided"] for part in parts)
+    )
 
 
 def _figures(one: Draw, collection: Collection) -> dict[str, np.ndarray]:
@@ -108,14 +112,18 @@ def _groups(person: np.ndarray, code: np.ndarray, count: int) -> np.ndarray:
 def _levels(one: Draw) -> np.ndarray:
     """Give each person's level of need by the newest assessment: a place in LEVELS."""
     rows = one.rows["vurdering"]
-    day = rows.columns["dato"].cast(pa.date32(), safe=False).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)
+    day = (
+        rows.columns["dato"].cast(pa.date32(), safe=False).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)
+    )
     newest = np.lexsort((day, rows.person))
     last = newest[np.flatnonzero(np.diff(rows.person[newest], append=-1) != 0)]
     scores = {name: _numbers(column)[last] for name, column in rows.columns.items() if name.startswith("F")}
     filled = sum((values > 0).astype(int) for values in scores.values())
     means = {name: _mean([scores[each] for each in parts]) for name, parts in _PARTS.items()}
     above = {name: mean > 3 for name, mean in means.items()}
-    extensive = above["self_care"] | above["cognitive"] | above["social"] | (sum(v.astype(int) for v in above.values()) >= 3)
+    extensive = (
+        above["self_care"] | above["cognitive"] | above["social"] | (sum(v.astype(int) for v in above.values()) >= 3)
+    )
     medium = np.any([mean > 2 for mean in means.values()], axis=0)
     level = np.full(one.persons, LEVELS.index("uoppgitt"))
     level[rows.person[last]] = np.where(filled < 10, 3, np.where(extensive, 2, np.where(medium, 1, 0)))

@@ -25,6 +25,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.person)
 
+    def keep(self, kept: Bits) -> Rows:
+        """Give the rows that are kept."""
+        return Rows(self.person[kept], {name: column.filter(pa.array(kept)) for name, column in self.columns.items()})
+
+    def without(self, places: Ints) -> Rows:
+        """Give all rows but those at some places."""
+        kept = np.ones(len(self), np.bool_)
+        kept[places] = False
+        return self.keep(kept)
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:

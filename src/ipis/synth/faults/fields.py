@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ipis.kernel.layout import Field, Kind, Layout
+from ipis.synth.faults.facts import stale_assessment
 from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 
 # Keys and identity have entries of their own: what hangs on them has consequences.
@@ -46,7 +47,8 @@ class _Planter:
         if row is None:
             return None
         row.put(self.field.name, self.value)
-        return [plot.finding(self.rule, row, self.field.name)]
+        follows = stale_assessment(plot) if (self.record, self.field.name) == ("vurdering", "dato") else []
+        return [plot.finding(self.rule, row, self.field.name), *follows]
 
     def _suits(self, row: Row) -> bool:
         if row[self.field.name] is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipis.synth import identities
+from ipis.synth.faults.facts import unused_decision
 from ipis.synth.faults.plot import Fault, Finding, Plot, Row
 
 _TOO_OLD = 112
@@ -79,7 +80,9 @@ def _too_old(plot: Plot) -> list[Finding] | None:
         return None
     plot.person.put("fid", identities.number_born_in(born, plot.serial))
     too_old_to_care = [plot.finding("K039", plot.person, "omsorgBarn")] if plot.person["omsorgBarn"] == "1" else []
-    return [plot.finding("K034", plot.person, ""), *too_old_to_care]
+    bpa = [row for row in plot.of("tjeneste") if row["kode"] == "03"]
+    too_old_to_begin = [plot.finding("K088", row, "startDato") for row in bpa]
+    return [plot.finding("K034", plot.person, ""), *too_old_to_care, *too_old_to_begin]
 
 
 # So many numbers does one year of birth have for those who are too old.
@@ -154,16 +157,18 @@ def _unknown_decision(plot: Plot) -> list[Finding] | None:
     row = plot.one("tjeneste")
     if row is None:
         return None
+    before = row["vedtakId"]
     row.put("vedtakId", f"U{plot.serial:09}")
-    return [plot.finding("K068", row, "vedtakId")]
+    return [plot.finding("K068", row, "vedtakId"), *unused_decision(plot, before)]
 
 
 def _long_reference(plot: Plot) -> list[Finding] | None:
     row = plot.one("tjeneste")
     if row is None:
         return None
+    before = row["vedtakId"]
     row.put("vedtakId", "V" * 37)
-    return [plot.finding("L001", row, "vedtakId")]
+    return [plot.finding("L001", row, "vedtakId"), *unused_decision(plot, before)]
 
 
 def faults() -> tuple[Fault, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipis.synth.faults.facts import age, odd_scores, stale_assessment
 from ipis.synth.faults.plot import Fault, Finding, Plot
 from ipis.synth.people import districts_of
 
@@ -25,20 +26,15 @@ def _no_such_district(plot: Plot) -> list[Finding]:
     return [plot.finding("K033", plot.person, "bostedBydel")]
 
 
-def _age(plot: Plot) -> int:
-    digits = plot.person["fid"] or ""
-    return plot.collection.year - (2000 if int(digits[6]) >= 5 else 1900) - int(digits[4:6])
-
-
 def _cares_at_that_age(plot: Plot) -> list[Finding] | None:
-    if _ADULT <= _age(plot) <= _OLD:
+    if _ADULT <= age(plot) <= _OLD:
         return None
     plot.person.put("omsorgBarn", "1")
     return [plot.finding("K039", plot.person, "omsorgBarn")]
 
 
 def _child_alone(plot: Plot) -> list[Finding] | None:
-    if _age(plot) >= _ADULT:
+    if age(plot) >= _ADULT:
         return None
     plot.person.put("husstand", "1")
     return [plot.finding("K040", plot.person, "husstand")]
@@ -65,7 +61,7 @@ def _assessed_too_late(plot: Plot) -> list[Finding] | None:
     if row is None or day is None:
         return None
     row.put("dato", day)
-    return [plot.finding("K093", row, "dato")]
+    return [plot.finding("K093", row, "dato"), *stale_assessment(plot)]
 
 
 def _all_the_same(plot: Plot) -> list[Finding] | None:
@@ -76,7 +72,7 @@ def _all_the_same(plot: Plot) -> list[Finding] | None:
     for name in _scores(plot):
         if row[name] is not None:
             row.put(name, score)
-    return [plot.finding("K096", row, "")]
+    return [plot.finding("K096", row, ""), *odd_scores(plot, row)]
 
 
 def _few_scores(plot: Plot) -> list[Finding] | None:
@@ -85,7 +81,7 @@ def _few_scores(plot: Plot) -> list[Finding] | None:
         return None
     for place, name in enumerate(_scores(plot)):
         row.put(name, str(1 + place % 2) if place < _FEW else None)
-    return [plot.finding("K097", row, "")]
+    return [plot.finding("K097", row, ""), *odd_scores(plot, row)]
 
 
 def _scores(plot: Plot) -> tuple[str, ...]:

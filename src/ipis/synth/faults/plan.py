@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.kernel.layout import Layout
-from ipis.synth.faults import fields, keys, persons, services
+from ipis.synth.faults import circumstances, fields, keys, kinds, persons, services
 from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 from ipis.synth.people import Place
 from ipis.synth.rows import Draw, Rows
@@ -29,8 +29,11 @@ class _Changes:
 
     cells: dict[tuple[str, str], dict[int, str | None]] = field(default_factory=dict)
     planted: dict[str, list[tuple[int, Row]]] = field(default_factory=dict)
+    gone: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self, plot: Plot) -> None:
+        for record, rows in plot.rows.items():
+            self.gone.setdefault(record, []).extend(row.place for row in rows if row.gone)
         for row in plot.every():
             if row.place < 0:
                 self.planted.setdefault(row.record, []).append((plot.serial, row))
@@ -41,7 +44,8 @@ class _Changes:
 
 def catalogue(layout: Layout) -> tuple[Fault, ...]:
     """Give every fault that can be planted in this layout."""
-    return (*keys.faults(), *persons.faults(), *services.faults(), *fields.faults(layout))
+    ours = (keys, persons, circumstances, services, kinds)
+    return (*(fault for module in ours for fault in module.faults()), *fields.faults(layout))
 
 
 def plant(draw: Draw, place: Place, share: float, seed: int) -> tuple[Draw, list[Finding]]:
@@ -102,6 +106,9 @@ def _apply(draw: Draw, changes: _Changes) -> Draw:
         put = pa.array([cells[place] for place in places], pa.string())
         columns = dict(rows[record].columns) | {name: pc.replace_with_mask(column, pa.array(mask), put)}
         rows[record] = Rows(rows[record].person, columns)
+    for record, gone in changes.gone.items():
+        if gone:
+            rows[record] = rows[record].without(np.array(gone))
     for record, planted in changes.planted.items():
         rows[record] = _with_planted(rows.get(record), planted)
     return Draw(draw.header, rows)

@@ -34,12 +34,13 @@ def can_be_written(day: str) -> bool:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One record of the person; `place` is its row in the draw, -1 for a planted one."""
+    """One record of the person; `place` is its row in the draw, -1 for a planted one; `gone`: it is left out."""
 
     record: str
     place: int
     values: dict[str, str | None]
     changed: set[str] = field(default_factory=set)
+    gone: bool = False
 
     def __getitem__(self, name: str) -> str | None:
         return self.values.get(name)
@@ -84,7 +85,13 @@ class Plot:
 
     def of(self, record: str) -> list[Row]:
         """Give the person's rows of a record type, those drawn and those planted."""
-        return [*self.rows.get(record, []), *(row for row in self.planted if row.record == record)]
+        rows = [*self.rows.get(record, []), *(row for row in self.planted if row.record == record)]
+        return [row for row in rows if not row.gone]
+
+    def leave_out(self, record: str) -> None:
+        """Leave out all rows of a record type."""
+        for row in self.of(record):
+            row.gone = True
 
     def every(self) -> Iterator[Row]:
         """Go through all rows."""

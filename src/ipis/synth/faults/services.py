@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
 
 from ipis.kernel.demo import demo_care_unit
+from ipis.synth.faults.facts import SHORT_STAYS, birth_year, minutes, nothing_in_year
+from ipis.synth.faults.kinds import types_of
 from ipis.synth.faults.plot import Fault, Finding, Plot, Row, can_be_written
 
 _WEEK = 168 * 60
-_LONG_TERM = "21"
+_LONG_TERM, _ACUTE, _SUPPORT = "21", "25", "09"
 _DAY = timedelta(days=1)
 _RULE_ON_STOPS_UNTIL = 2018
 
 
-def _types(plot: Plot) -> dict[str, dict[str, Any]]:
-    return {row["code"]: row for row in plot.collection.codes["service_types"].to_pylist()}
-
-
 def _unit_of(plot: Plot, row: Row) -> str:
-    return str(_types(plot).get(row["kode"] or "", {}).get("unit") or "")
+    return str(types_of(plot).get(row["kode"] or "", {}).get("unit") or "")
 
 
 def _rule_on_orgnr(plot: Plot, row: Row) -> str:
-    return str(_types(plot).get(row["kode"] or "", {}).get("orgnr") or "")
+    return str(types_of(plot).get(row["kode"] or "", {}).get("orgnr") or "")
 
 
 def _running(row: Row) -> bool:
@@ -76,7 +73,7 @@ def _ended_before_year(plot: Plot) -> list[Finding] | None:
     if row is None:
         return None
     row.put("sluttDato", (plot.collection.begins_on - _DAY).isoformat())
-    return [plot.finding("K064", row, "sluttDato")]
+    return [plot.finding("K064", row, "sluttDato"), *nothing_in_year(plot)]
 
 
 def _started_after_year(plot: Plot) -> list[Finding] | None:
@@ -89,19 +86,15 @@ def _started_after_year(plot: Plot) -> list[Finding] | None:
 
 
 def _started_before_birth(plot: Plot) -> list[Finding] | None:
-    row = plot.one("tjeneste")
+    # A short stay would then be too long besides.
+    row = plot.one("tjeneste", lambda row: row["kode"] not in {*SHORT_STAYS, _ACUTE})
     if row is None:
         return None
-    start = date(_birth_year(plot) - 1, 6, 1)
+    start = date(birth_year(plot) - 1, 6, 1)
     if start < date(1980, 1, 1):
         return None
     row.put("startDato", start.isoformat())
     return [plot.finding("K065", row, "startDato")]
-
-
-def _birth_year(plot: Plot) -> int:
-    digits = plot.person["fid"] or ""
-    return (2000 if int(digits[6]) >= 5 else 1900) + int(digits[4:6])
 
 
 def _overlap(plot: Plot) -> list[Finding] | None:
@@ -147,22 +140,20 @@ def _too_many_hours(plot: Plot) -> list[Finding] | None:
     pairs = [(a, b) for a in timed for b in timed if a is not b and _runs_on(a, b["startDato"] or "")]
     if not pairs:
         return None
-    for row in plot.rng.choice(pairs):
+    chosen = plot.rng.choice(pairs)
+    for row in chosen:
         row.put("timerUke", "110")
         row.put("minutterUke", "0")
-    return [
+    much_support = [plot.finding("K089", row, "timerUke") for row in chosen if row["kode"] == _SUPPORT]
+    return much_support + [
         plot.finding("K070", row, "timerUke")
         for row in timed
-        if sum(_minutes(other) for other in timed if _runs_on(other, row["startDato"] or "")) > _WEEK
+        if sum(minutes(other) for other in timed if _runs_on(other, row["startDato"] or "")) > _WEEK
     ]
 
 
 def _runs_on(row: Row, day: str) -> bool:
     return (row["startDato"] or "") <= day and (row["sluttDato"] is None or day <= (row["sluttDato"] or ""))
-
-
-def _minutes(row: Row) -> int:
-    return 60 * int(row["timerUke"] or 0) + int(row["minutterUke"] or 0)
 
 
 def _no_hours(plot: Plot) -> list[Finding] | None:
@@ -204,12 +195,13 @@ def _unit_where_none_belongs(plot: Plot) -> list[Finding] | None:
 
 def _code_of_another_year(plot: Plot) -> list[Finding] | None:
     valid = set(plot.collection.codes["service_types_valid"]["code"].to_pylist())
-    others = [code for code, row in _types(plot).items() if code not in valid and row["unit"] == "none"]
+    others = [code for code, row in types_of(plot).items() if code not in valid and row["unit"] == "none"]
     row = plot.one("tjeneste", lambda row: _unit_of(plot, row) != "hours" and row["kode"] != _LONG_TERM)
     if row is None or not others:
         return None
     row.put("kode", plot.rng.choice(others))
-    row.put("orgNr", None)
+    for name in ("orgNr", "boligBemanning", "ordinaerBolig"):
+        row.put(name, None)
     return [plot.finding("K060", row, "kode")]
 
 
