@@ -54,6 +54,8 @@ _SETTINGS: Final = {
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
     "spark.sql.catalogImplementation": "in-memory",
 }
+_INTERPRETED: Final = 20_000
+"""Up to so many rows in all, Spark reads its plans itself: writing and compiling Java takes longer than the scans."""
 _TALKATIVE: Final = ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j", "py4j.clientserver")
 """Loggers of pyspark that write an error's whole text, which holds values."""
 _lock = threading.Lock()
@@ -93,6 +95,8 @@ class Spark:
         """Join the process's cluster, or start it: `cores` and `memory` are those of the first."""
         self._session = _cluster(cores, memory).newSession()
         self._kept: list[DataFrame] = []
+        self._views: set[str] = set()
+        self._rows = 0
 
     def __enter__(self) -> Self:
         return self
@@ -104,11 +108,12 @@ class Spark:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name."""
-        self._session.createDataFrame(_plain(table)).createOrReplaceTempView(name)
+        self._rows += table.num_rows
+        self._name(name, self._session.createDataFrame(_plain(table)))
 
     def view(self, name: str, select: str) -> None:
         """Give a SELECT a name."""
-        self._frame(select).createOrReplaceTempView(name)
+        self._name(name, self._frame(select))
 
     def keep(self, name: str, select: str) -> None:
         """Run a SELECT now and keep its rows; what is built on it does not run it again."""
@@ -118,7 +123,7 @@ class Spark:
         except Exception as error:  # noqa: BLE001 -- whatever it is, its text may hold a value
             raise ScanFailed(_kind(error)) from None
         self._kept.append(kept)
-        kept.createOrReplaceTempView(name)
+        self._name(name, kept)
 
     def query(self, select: str) -> pa.Table:
         """Run a SELECT and read its rows as Arrow."""
@@ -131,13 +136,21 @@ class Spark:
 
     def close(self) -> None:
         """Drop the views and kept rows of this run; the cluster stays for the next."""
-        for view in self._session.catalog.listTables():
-            self._session.catalog.dropTempView(view.name)
+        for name in self._views:
+            self._session.catalog.dropTempView(name)
+        self._views.clear()
         for frame in self._kept:
             frame.unpersist()
         self._kept.clear()
 
+    def _name(self, name: str, frame: DataFrame) -> None:
+        frame.createOrReplaceTempView(name)
+        self._views.add(name)
+
     def _frame(self, select: str) -> DataFrame:
+        compiled = self._rows > _INTERPRETED
+        self._session.conf.set("spark.sql.codegen.wholeStage", str(compiled).lower())
+        self._session.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if compiled else "NO_CODEGEN")
         try:
             return self._session.sql(translated(select))
         except Exception as error:  # noqa: BLE001 -- as above
@@ -189,7 +202,9 @@ def _plain(table: pa.Table) -> pa.Table:
         kind = _plain_type(field.type)
         if kind != field.type:
             table = table.set_column(place, field.name, table[field.name].cast(kind))
-    return table
+    # pyspark reads up to the first empty batch and loses what comes after it.
+    batches = [batch for batch in table.combine_chunks().to_batches() if batch.num_rows]
+    return pa.Table.from_batches(batches, table.schema)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
