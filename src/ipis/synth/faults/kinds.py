@@ -12,6 +12,7 @@ from ipis.synth.faults.plot import Fault, Finding, Plot, Row
 _ACUTE, _ASSISTANCE, _SUPPORT, _HOUSING = "25", "03", "09", ("12", "13")
 _NURSING = "15"
 _TOO_LONG, _ASSISTANCE_UNTIL, _UNLISTED = 366, 67, 50
+_RULES_ON_HOUSING_UNTIL = 2018
 _DAY = timedelta(days=1)
 
 
@@ -101,7 +102,7 @@ def _long_acute_stay(plot: Plot) -> list[Finding] | None:
 
 def _housing_not_described(plot: Plot) -> list[Finding] | None:
     row = plot.one("tjeneste", lambda row: row["kode"] in _HOUSING)
-    if row is None:
+    if row is None or plot.collection.year > _RULES_ON_HOUSING_UNTIL:
         return None
     name = plot.rng.choice(["boligBemanning", "ordinaerBolig"])
     row.put(name, None)
@@ -110,7 +111,7 @@ def _housing_not_described(plot: Plot) -> list[Finding] | None:
 
 def _housing_where_none_is(plot: Plot) -> list[Finding] | None:
     row = plot.one("tjeneste", lambda row: row["kode"] not in _HOUSING)
-    if row is None:
+    if row is None or plot.collection.year > _RULES_ON_HOUSING_UNTIL:
         return None
     name = plot.rng.choice(["boligBemanning", "ordinaerBolig"])
     row.put(name, "2")

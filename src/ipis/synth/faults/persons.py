@@ -104,7 +104,7 @@ def faults() -> tuple[Fault, ...]:
         Fault("K031", 2.0, _lives_elsewhere),
         Fault("K033", 0.7, _no_such_district),
         Fault("K039", 0.7, _cares_at_that_age),
-        Fault("K040", 1.0, _child_alone),
+        Fault("K040", 8.0, _child_alone),
         Fault("K046", 0.7, _code_of_the_other_system),
         Fault("K048", 0.7, _diagnosis_twice),
         Fault("K093", 0.5, _assessed_too_late),

@@ -21,6 +21,7 @@ _GROUP = 64
 """The last person of each such group never has a fault: the next one may take its number."""
 
 _GUESTS, _ENDLESS, _UNDECIDED = 0.10, 0.98, 0.30
+_MANY_DECISIONS = 200
 
 
 @dataclass(slots=True)
@@ -135,6 +136,10 @@ def _of_delivery(draw: Draw, place: Place) -> Iterator[Finding]:
     known = home.filter(pc.is_in(home, pa.array(place.collection.code_values("kommuner"))))
     if _share(pc.not_equal(known, place.kommune)) > _GUESTS:
         yield Finding("K032", "person", "", "", "bostedKommuneNr")
+    outcomes = draw.rows["vedtak"].columns["utfall"]
+    decided = pc.sum(pc.is_in(outcomes, pa.array(["1", "2", "3"]))).as_py() or 0
+    if decided > _MANY_DECISIONS and not (pc.sum(pc.equal(outcomes, "3")).as_py() or 0):
+        yield Finding("K057", "vedtak", "", "", "utfall")
     services = draw.rows["tjeneste"].columns
     ends = services["sluttDato"]
     dated = ends.filter(pc.fill_null(pc.not_equal(ends, NO_DATE), fill_value=True))
