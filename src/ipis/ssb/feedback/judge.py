@@ -159,6 +159,8 @@ class Judge:
             kept = {pk: self.kept.cells(one, pack.version) for pk, one in its.items()}
             known |= {pk: cells for pk, cells in kept.items() if cells is not None}
             left = [one for pk, one in its.items() if kept[pk] is None]
+            if not left:
+                continue
             judged = self.judge_many(left, pack, ["nb"] * len(left))
             for one, cells in zip(left, compute_many(pack.collection, [j.counted for j in judged]), strict=True):
                 self.kept.keep_cells(one, pack.version, cells)
