@@ -9,7 +9,9 @@ from tests.kernel.years import copied_year, members
 
 from ipis.kernel.collection import ReceiptAfter, load, packaged
 from ipis.kernel.definitions import DefinitionFolder
+from ipis.kernel.demo import demo_care_unit
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused
+from ipis.kernel.organisation import is_orgnr
 
 
 def refused_code(changed):
@@ -152,3 +154,34 @@ def test_a_broken_code_list_is_refused():
     changed = members()
     changed["codes/husstand.csv"] += b"1,2\n"
     assert refused_code(changed) == "collection.file"
+
+
+@pytest.mark.parametrize("year", [2016, 2017])
+def test_the_care_units_are_those_of_the_demo_with_an_industry_code_each(year):
+    """The real overview (L16, L17) comes with the season pack; the one shipped is made by the rule of the demo."""
+    collection = packaged("iplos", year)
+    units = collection.codes["care_units"].to_pylist()
+    assert [unit["orgnr"] for unit in units] == [
+        demo_care_unit(kommune, n) for kommune in collection.kommuner for n in range(10)
+    ]
+    assert len({unit["orgnr"] for unit in units}) == len(units)
+    assert all(is_orgnr(unit["orgnr"]) for unit in units)
+    assert {unit["naeringskode"] for unit in units} <= set(collection.code_values("naeringskoder"))
+    institutions = [
+        unit["orgnr"] for unit in units if unit["kommune"] == "0403" and unit["naeringskode"].startswith("87.")
+    ]
+    assert institutions == [demo_care_unit("0403", n) for n in range(8)]
+
+
+def test_lists_that_may_not_be_shipped_are_not():
+    """ICPC-2 is Wonca's: its form is known here, its codes come from who has the licence."""
+    for year in (2016, 2017):
+        collection = packaged("iplos", year)
+        assert {name for name, options in collection.layout.codes.items() if options.optional} == {"icpc2", "icd10"}
+        assert not {"icpc2", "icd10"} & collection.codes.keys()
+
+
+def test_a_score_stands_for_a_number():
+    """Not relevant counts as no problem in the summary measure (domain §3)."""
+    listed = packaged("iplos", 2017).codes["skaar"].to_pylist()
+    assert {row["code"]: row["value"] for row in listed} == {"1": "1", "2": "2", "3": "3", "4": "4", "5": "5", "9": "1"}
