@@ -1,5 +1,6 @@
 """Spark says what DuckDB says, row for row, over data in which every rule has ok, breach and not-assessed cases."""
 
+import sys
 from collections import defaultdict
 
 import pytest
@@ -35,7 +36,7 @@ def test_the_examples_of_every_rule_come_to_the_same_on_both_engines(year, capsy
     reports = [report for party in contents for report in spark_cast.both(collection, contents[party], at=party)]
     total = spark_cast.counted(reports)
     with capsys.disabled():
-        print(f"\n{year}: {len(kinds)} rules, {len(reports)} deliveries: {dict(total)} on both engines")
+        sys.stdout.write(f"\n{year}: {len(kinds)} rules, {len(reports)} deliveries: {dict(total)} on both engines\n")
     assert all(total[kind] for kind in ("ok", "breach", "not_assessed"))
     for number, given in kinds.items():
         verdicts = [report.verdicts[number] for report in reports if number in report.verdicts]

@@ -91,6 +91,30 @@ def check(
     return 2 if unread else 1 if found else 0
 
 
+@rules.command("try")
+def try_rule(
+    rule: Annotated[str, typer.Argument(help="A rule's id, or a YAML file with rules that are not there yet.")],
+    on: Annotated[Path, typer.Option(help="The register's object store, a folder of tables, or a folder of such.")],
+    definition: Annotated[
+        Path | None, typer.Option(help="Definition folder; else the one shipped for the register's year.")
+    ] = None,
+    year: _Year = None,
+    as_json: _Json = False,
+) -> int:
+    """Count what a rule would find, municipality by municipality, before it is switched on. 0 whatever it finds."""
+    from ipis.validation.author import trial
+    from ipis.validation.author.show import show_trial
+
+    found = trial.places(on, year)
+    collection, numbers = trial.with_rule(trial.definition_for(found, definition, year), rule)
+    hits = list(trial.trial(collection, numbers, found))
+    if as_json:
+        _write([each.as_object() for each in hits])
+    else:
+        show_trial(hits, _console(), user_language())
+    return 0
+
+
 @rules.command()
 def changes(
     before: Annotated[str, typer.Argument(help="A year of the register, or a definition folder.")],

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from ipis.kernel.errors import DefinitionRefused
     from ipis.validation.author.answer import Answer
+    from ipis.validation.author.trial import Hits
+    from ipis.validation.findings import Verdict
 
 STYLE = {Level.KRITISK: "bold red", Level.FEIL: "red", Level.ADVARSEL: "yellow", Level.INFO: "cyan"}
 _SHOWN = 20
@@ -52,6 +54,27 @@ def show_problems(
         console.print(Text(f"{origin}: ", style="dim") + Text(text.found, style="red"))
         console.print(Text(f"  {text.expected} {text.do}"))
     console.print(said["problems"].format(count=len(found), folders=", ".join(looked_at)), style="bold")
+
+
+def show_trial(hits: Sequence[Hits], console: Console, language: str) -> None:
+    """Show what rules came to, the most breaches first, and the sum of each rule."""
+    said = texts(language)
+    counts = ("ok", said["breach"], "%", said["not_assessed"])
+    table = grid(said["rule"], "kommune", "bydel", "", *counts, said["why"], right=frozenset(counts))
+    totals: dict[str, Verdict] = {}
+    for each in sorted(hits, key=lambda hit: (hit.rule, -hit.verdict.breach, hit.kommune, hit.bydel)):
+        totals[each.rule] = totals[each.rule] + each.verdict if each.rule in totals else each.verdict
+        table.add_row(each.rule, each.kommune, each.bydel, each.name, *_cells(each.verdict))
+    for rule, verdict in totals.items():
+        table.add_row(rule, said["all"], "", "", *_cells(verdict), style="bold")
+    console.print(table)
+
+
+def _cells(verdict: Verdict) -> tuple[str, ...]:
+    judged = verdict.ok + verdict.breach
+    share = f"{100 * verdict.breach / judged:.1f}" if judged else "–"
+    why = ", ".join(f"{reason} {count}" for reason, count in sorted(verdict.reasons.items()))
+    return str(verdict.ok), str(verdict.breach), share, str(verdict.not_assessed), why
 
 
 def show_answer(answer: Answer, console: Console, language: str) -> None:

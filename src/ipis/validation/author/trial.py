@@ -1,0 +1,190 @@
+"""`ipis rules try`: what a rule would find, municipality by municipality, before it is switched on.
+
+Runs over the register's object store (a folder `register/year/kommune/bydel/sequence-id` of Parquet a delivery, the
+newest sequence of each), or over a folder of tables, or a folder of such folders. Nothing is changed anywhere, and the
+answer counts: it holds no row and no key.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ipis.kernel.collection import Collection, load_any, packaged_years
+from ipis.kernel.definitions import DefinitionFolder
+from ipis.kernel.errors import DefinitionRefused, ExtractRefused
+from ipis.validation import examples, rulebook
+from ipis.validation.author import SHIPPED, leftout
+from ipis.validation.author.definition import named_year, open_definition
+from ipis.validation.author.tables import Tables, read_tables
+from ipis.validation.run import Content, run_many
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ipis.validation.findings import Verdict
+
+_DELIVERY = re.compile(
+    r"(?:.*/)?(?P<register>[a-z0-9-]+)/(?P<year>[0-9]{4})/(?P<kommune>[0-9]{4})/(?P<bydel>[0-9]{2})/"
+    r"(?P<sequence>[0-9]{4,})-[0-9a-f]+"
+)
+_RULE_ID = re.compile(r"[A-Z][0-9]{3}")
+_AT_ONCE = 40
+"""Deliveries judged in one go: what is in memory is bounded, whatever the size of the register."""
+_TRIED = "rules/tried.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A delivery to try a rule on: whose it is, its folder, and the one of the year before."""
+
+    kommune: str
+    bydel: str
+    folder: Path
+    before: Path | None = None
+    register: str = ""
+    year: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a rule came to in one delivery."""
+
+    rule: str
+    kommune: str
+    bydel: str
+    name: str
+    verdict: Verdict
+
+    def as_object(self) -> dict[str, object]:
+        """Give the counts as JSON has them."""
+        verdict = self.verdict
+        return {
+            "rule": self.rule,
+            "kommune": self.kommune,
+            "bydel": self.bydel,
+            "name": self.name,
+            "ok": verdict.ok,
+            "breach": verdict.breach,
+            "not_assessed": verdict.not_assessed,
+            "reasons": dict(sorted(verdict.reasons.items())),
+        }
+
+
+def places(path: Path, year: int | None) -> list[Place]:
+    """Find the deliveries under a folder: the register's newest ones of a year, or each folder that holds tables."""
+    if not path.is_dir():
+        raise ExtractRefused("author.no_data", folder=path.name)
+    stored = _stored(path)
+    if stored:
+        wanted = year or max(place.year for place in stored.values())
+        return [replace(place, before=_before(place, stored)) for place in stored.values() if place.year == wanted]
+    if _has_tables(path):
+        return [Place(path.resolve().name, "00", path)]
+    found = [Place(folder.name, "00", folder) for folder in sorted(path.iterdir()) if _has_tables(folder)]
+    if not found:
+        raise ExtractRefused("author.nothing_to_try", folder=path.name)
+    return found
+
+
+def definition_for(found: Sequence[Place], definition: Path | None, year: int | None) -> Collection:
+    """Give the definitions to try a rule with: those named, else those of the register's year."""
+    if definition is not None:
+        return open_definition(definition, year)
+    register = found[0].register or SHIPPED
+    return named_year(register if packaged_years(register) else SHIPPED, found[0].year or year)
+
+
+def with_rule(collection: Collection, rule: str) -> tuple[Collection, tuple[str, ...]]:
+    """Give the collection to run and the numbers to try: a rule of its own, or those of a YAML file, which go first."""
+    if _RULE_ID.fullmatch(rule):
+        if rule not in rulebook.of(collection).rules:
+            raise DefinitionRefused("author.no_rule", number=rule, year=collection.year)
+        return collection, (rule,)
+    file = Path(rule)
+    if not file.is_file():
+        raise DefinitionRefused("author.no_rule", number=file.name, year=collection.year)
+    content = file.read_bytes()
+    numbers = _numbers(content)
+    members = {
+        name: _without(data, numbers) if name.startswith("rules/") else data for name, data in collection.folder.items()
+    }
+    members[_TRIED] = content
+    tried = load_any(DefinitionFolder.from_members(members, collection.folder.origin))
+    book = rulebook.of(tried)
+    return tried, tuple(number for number in numbers if number in book.rules)
+
+
+def trial(collection: Collection, numbers: Sequence[str], found: Sequence[Place]) -> Iterator[Hits]:
+    """Judge every delivery by the rules that are tried; gives what each came to."""
+    book = rulebook.of(collection)
+    for start in range(0, len(found), _AT_ONCE):
+        some = found[start : start + _AT_ONCE]
+        contents = [_content(place, collection) for place in some]
+        for at in dict.fromkeys(examples.judged_at(book.rules[number]) for number in numbers):
+            only = frozenset(number for number in numbers if examples.judged_at(book.rules[number]) == at)
+            reports = run_many(collection, contents, at=at, only=only)
+            for place, report in zip(some, reports, strict=True):
+                name = collection.kommuner.get(place.kommune, "")
+                for number, verdict in report.verdicts.items():
+                    yield Hits(number, place.kommune, place.bydel, name, verdict)
+
+
+def _content(place: Place, collection: Collection) -> Content:
+    read = read_tables(place.folder, collection)
+    past = None if place.before is None else read_tables(place.before, collection).tables
+    return Content(read.tables, _header(place, read), past)
+
+
+def _header(place: Place, read: Tables) -> Mapping[str, str | None] | None:
+    """Give the header: the file's own, or what the register's path says."""
+    if read.header is not None or not place.register:
+        return read.header
+    return {"aargang": str(place.year), "kommuneNr": place.kommune, "bydel": place.bydel}
+
+
+def _stored(path: Path) -> dict[tuple[str, int, str, str], Place]:
+    """Find the newest delivery of each sender and year in an object store, from whichever of its folders."""
+    newest: dict[tuple[str, int, str, str], tuple[int, Place]] = {}
+    for file in sorted(path.resolve().rglob("*.parquet")):
+        found = _DELIVERY.fullmatch(file.parent.as_posix())
+        if found is None:
+            continue
+        key = (found["register"], int(found["year"]), found["kommune"], found["bydel"])
+        place = Place(key[2], key[3], file.parent, None, key[0], key[1])
+        if key not in newest or newest[key][0] < int(found["sequence"]):
+            newest[key] = int(found["sequence"]), place
+    return {key: place for key, (_, place) in newest.items()}
+
+
+def _before(place: Place, stored: Mapping[tuple[str, int, str, str], Place]) -> Path | None:
+    past = stored.get((place.register, place.year - 1, place.kommune, place.bydel))
+    return None if past is None else past.folder
+
+
+def _has_tables(folder: Path) -> bool:
+    return folder.is_dir() and any(file.suffix.lower() in {".csv", ".parquet"} for file in folder.iterdir())
+
+
+def _numbers(content: bytes) -> list[str]:
+    """Read the numbers of the rules in a file; whatever is wrong with it is told when the rules are read."""
+    try:
+        tree = YAML(typ="safe").load(content.decode("utf-8"))
+    except (YAMLError, UnicodeDecodeError):
+        return []
+    records = tree if isinstance(tree, list) else []
+    return [str(record["id"]) for record in records if isinstance(record, dict) and "id" in record]
+
+
+def _without(content: bytes, numbers: Sequence[str]) -> bytes:
+    """Leave out the rules that the tried ones stand in for."""
+    text = content.decode("utf-8")
+    for block in leftout.rules_of(text):
+        if block.name in numbers:
+            text = leftout.without(text, block)
+    return text.encode("utf-8")
