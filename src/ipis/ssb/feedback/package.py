@@ -6,12 +6,12 @@ import io
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyzipper
 
 from ipis.kernel.calendar import OSLO
-from ipis.lib.delimited import write_csv
+from ipis.lib.delimited import write_csv, write_many
 from ipis.ssb.feedback.cells import decimal_sign
 from ipis.ssb.feedback.feilliste import COLUMNS
 from ipis.ssb.feedback.figures import SIDES
@@ -45,8 +45,8 @@ def render_files(contents: Contents) -> dict[str, bytes]:
         "feilliste.csv": write_csv(contents.feilliste.select(COLUMNS)),
         "feilliste.xlsx": render_workbook(contents, tables),
     }
-    for figures in tables:
-        files[f"{figures.id}.csv"] = write_csv(_sides(figures), decimal=decimal)
+    written = write_many([_sides(figures) for figures in tables], decimal=decimal)
+    files |= {f"{figures.id}.csv": part for figures, part in zip(tables, written, strict=True)}
     if contents.indicators:
         files[INDICATORS] = write_csv(_indicators(contents), decimal=decimal)
     files["om.json"] = _about(contents)
@@ -56,23 +56,20 @@ def render_files(contents: Contents) -> dict[str, bytes]:
 def _sides(figures: Figures) -> pa.Table:
     """Give a control table in words, whole, its figures with their own decimals."""
     frame = figures.table.frame
+    scale = 10.0 ** np.asarray(figures.decimals)
     columns = [column.combine_chunks() for column in figures.keys.columns]
     for side in SIDES:
-        values = frame[side].combine_chunks()
-        rounded = pc.round(values, 0)
-        for places in (1, 2):
-            rounded = pc.if_else(pc.equal(figures.decimals, places), pc.round(values, places), rounded)
-        columns.append(rounded)
+        values = np.asarray(frame[side], np.float64)
+        columns.append(pa.array(np.round(values * scale) / scale, from_pandas=True))
     return pa.Table.from_arrays(columns, names=[*figures.headings, *map(figures.heading, SIDES)])
 
 
 def _indicators(contents: Contents) -> pa.Table:
     texts, rows, language = contents.texts, contents.indicators, contents.texts.language
-    figures = ("value", "if_corrected", "last_year", "nation")
-    rounded = [
-        [None if row[1] is None else round(row[1], row[0]) for row in ((r.decimals, getattr(r, name)) for r in rows)]
-        for name in figures
-    ]
+    figures = {
+        name: [None if (figure := getattr(row, name)) is None else round(figure, row.decimals) for row in rows]
+        for name in ("value", "if_corrected", "last_year", "nation")
+    }
     named = {
         texts["indicators.id"]: pa.array([row.id for row in rows]),
         texts["indicators.name"]: pa.array([contents.name_of(row) for row in rows]),

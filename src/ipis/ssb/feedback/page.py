@@ -70,6 +70,7 @@ def _rules(contents: Contents) -> Markup:
     columns = [
         (summed["rule"].combine_chunks(), '<th scope="row">', None),
         (contents.in_words("level", summed), "<td>", None),
+        (summed["found"].combine_chunks(), "<td>", None),
     ]
     columns += [
         (cells.numbers(summed[name].combine_chunks(), none, contents.texts.language), '<td class="n">', None)
