@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from ipis.ssb.tables.conditions import Conditions, names_in
 from ipis.ssb.tables.keys import Key, read_key
 from ipis.ssb.tables.measures import Measure, read_measure
-from ipis.ssb.tables.reading import Node, Text, read_list
+from ipis.ssb.tables.nation_definition import entries
+from ipis.ssb.tables.reading import Node, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,13 +82,11 @@ def load_tables(collection: Collection) -> tuple[TableDefinition, ...]:
 def _load(collection: Collection) -> list[TableDefinition]:
     conditions = Conditions.of(collection)
     tables: dict[str, TableDefinition] = {}
-    for name in sorted(collection.folder):
-        if name.startswith("tables/") and name.endswith(".yaml"):
-            for node in read_list(name, collection.folder[name]):
-                table = _table(node, conditions)
-                if table.id in tables:
-                    node.refuse("tables.twice", id=table.id)
-                tables[table.id] = table
+    for node in entries(collection, published=False):
+        table = _table(node, conditions)
+        if table.id in tables:
+            node.refuse("tables.twice", id=table.id)
+        tables[table.id] = table
     return [tables[key] for key in sorted(tables)]
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from ipis.ssb.tables.batch import batch
 from ipis.ssb.tables.conditions import names_in
 from ipis.ssb.tables.indicator_definition import load_indicators
+from ipis.ssb.tables.inhabitants import Inhabitants
 from ipis.ssb.tables.query import UNIT, numbers
 
 if TYPE_CHECKING:
@@ -21,14 +20,12 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
     from ipis.ssb.tables.batch import Batch, Counted
     from ipis.ssb.tables.indicator_definition import Indicator, Side
+    from ipis.ssb.tables.inhabitants import Place
     from ipis.ssb.tables.reading import Text
     from ipis.validation.catalogue import Rule
 
-NO_POPULATION, NOBODY, BYDEL = "no_population", "nobody", "bydel"
-"""Why a rate is empty: no inhabitants known; the denominator is 0; a district has no inhabitants by age of its own."""
-
-Place = tuple[str, str]
-"""A municipality's number and its district."""
+NOBODY = "nobody"
+"""Why a rate is empty: the denominator is 0 (see `inhabitants` for the others)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def figures_many(
     wanted = {(side.record, name) for side in sides for name in _columns(side)}
     with batch(collection, counted, wanted, of) as rows:
         found = _numbers(sides, rows)
-    inhabitants = _Inhabitants(collection, places, of)
+    inhabitants = Inhabitants(collection, places, of)
     made: list[Figures] = []
     for unit in range(max(of, default=-1) + 1):
         values = {id(side): numbers_of.get(unit) for side, numbers_of in zip(sides, found, strict=True)}
@@ -156,33 +153,7 @@ def _numbers(sides: Sequence[Side], rows: Batch) -> list[dict[int, float | None]
     return found
 
 
-class _Inhabitants:
-    """The inhabitants of units by age group, on the day that the year refers to."""
-
-    def __init__(self, collection: Collection, places: Sequence[Place], units: Sequence[int]) -> None:
-        table = collection.inhabitants()
-        self.groups = collection.population.groups
-        columns = [table[name].to_pylist() for name in self.groups]
-        counts = zip(*columns, strict=True)
-        self.known = dict(zip(table["kommune"].to_pylist(), counts, strict=True))
-        self.no_bydel = collection.no_bydel
-        self.places: dict[int, list[Place]] = {}
-        for place, unit in zip(places, units, strict=True):
-            self.places.setdefault(unit, []).append(place)
-
-    def of(self, unit: int, groups: Sequence[str]) -> tuple[float | None, str | None]:
-        """Give a unit's inhabitants of some age groups, or why they are not known."""
-        places = self.places.get(unit, [])
-        if len(places) == 1 and places[0][1] != self.no_bydel:
-            return None, BYDEL
-        kommuner = {kommune for kommune, _ in places}
-        if not kommuner or not kommuner <= self.known.keys():
-            return None, NO_POPULATION
-        chosen = [self.groups.index(name) for name in groups]
-        return float(sum(self.known[kommune][place] for kommune in kommuner for place in chosen)), None
-
-
-def _figure(indicator: Indicator, values: Mapping[int, float | None], inhabitants: _Inhabitants, unit: int) -> Figure:
+def _figure(indicator: Indicator, values: Mapping[int, float | None], inhabitants: Inhabitants, unit: int) -> Figure:
     side = indicator.numerator
     numerator = values[id(side)]
     if numerator is None and side.aggregate.counts:
@@ -198,11 +169,3 @@ def _figure(indicator: Indicator, values: Mapping[int, float | None], inhabitant
         return Figure(None, numerator, denominator, reason or NOBODY)
     value = None if numerator is None else indicator.factor * numerator / denominator
     return Figure(value, numerator, denominator, NOBODY if value is None else None)
-
-
-def as_table(figures: Figures) -> pa.Table:
-    """Give figures in long form: id, group, value (what the published nation holds)."""
-    ids, groups = (pa.array([key[place] for key in figures], pa.string()) for place in range(2))
-    return pa.table(
-        {"id": ids, "group": groups, "value": pa.array([each.value for each in figures.values()], pa.float64())}
-    )

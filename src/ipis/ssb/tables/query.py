@@ -72,6 +72,14 @@ def numbers(wanted: Sequence[tuple[Aggregate, Sequence[Term]]], relation: str, s
     return f"SELECT {UNIT}, {', '.join(written)} FROM {relation} GROUP BY {UNIT}"
 
 
+def by_key(one: Aggregate, key: str, relation: str, scope: Scope, *, units: bool) -> str:
+    """Write the query of one number for each value of a column, over all units or of each: `k0` and `m0`."""
+    by = [UNIT] if units else []
+    counted = f"CAST({aggregate(one, scope)} AS DOUBLE) AS m0"
+    chosen = f"FROM {relation} WHERE {quote(key)} IS NOT NULL GROUP BY {', '.join([*by, 'k0'])}"
+    return f"SELECT {', '.join([*by, f'CAST({quote(key)} AS VARCHAR) AS k0', counted])} {chosen}"
+
+
 def aggregate(one: Aggregate, scope: Scope, terms: Sequence[Term] = ()) -> str:
     """Write one number of a group's rows, of those for which its own condition and the terms hold."""
     conditions = [holds(term, scope) for term in (one.where, *terms) if term is not None]
