@@ -87,15 +87,15 @@ def test_a_rule_that_needs_what_is_not_handed_in_is_not_assessed_and_says_why():
 
 def test_a_rule_that_cannot_be_run_is_named_and_spoils_no_other(monkeypatch):
     """peers.md: one broken rule spoils the others."""
-    from ipis.validation import compile as sql
+    from ipis.validation.rulebook import CompiledRule
 
-    original = sql.verdict
+    original = CompiledRule.conditions
 
-    def broken(where, require, scope):
-        text = original(where, require, scope)
-        return "CAST(error('planted') AS TINYINT)" if "77" in text else text
+    def broken(made, scope):
+        where, require = original(made, scope)
+        return where, "CAST(error('planted') AS BOOLEAN)" if "77" in require else require
 
-    monkeypatch.setattr(sql, "verdict", broken)
+    monkeypatch.setattr(CompiledRule, "conditions", broken)
     rules = desk.rule("n <> 77") + desk.rule("n < 5", number="K901")
     report = desk.judge(desk.collection(rules), ting=[{"n": 9}])
     assert set(report.culprits) == {"K900"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ipis.validation.compile import quote, render, stored_name
-from ipis.validation.stages import OTHER, ROW, Piece, bad, key_of
+from ipis.validation.stages import FALSE, OTHER, ROW, Piece, bad, key_of
 
 if TYPE_CHECKING:
     from ipis.validation.derived import Derived
@@ -21,18 +21,19 @@ def lookup(derived: Derived, site: Site) -> Piece:
     if declaration.subject == "person" and declaration.names("on") == ("person",):
         join = "jp"
         joined = f"LEFT JOIN {site.relations['person']} {join} ON {_own(derived, site)} = {join}._at"
-        flag = f"({bad(derived, site)} OR COALESCE({join}.{quote(name + '__bad')}, FALSE))"
-        return Piece(f"{join}.{quote(name)}", flag, (joined,))
+        return Piece(
+            f"{join}.{quote(name)}", _either(derived, site, f"{join}.{quote(name + '__bad')}", name), (joined,)
+        )
     join, value = site.join, f"{OTHER}.{quote(name)}"
-    flag = f"{OTHER}.{quote(name + '__bad')}" if derived.value_flagged else "FALSE"
+    flag = f", BOOL_OR({OTHER}.{quote(name + '__bad')}) AS b" if _dirty(derived, site, name) else ""
     # An id that stands more than once names no row.
     return _joined(
         derived,
         site,
-        f"MAX({value}) AS v, BOOL_OR({flag}) AS b",
+        f"MAX({value}) AS v{flag}",
         f"{join}.v",
         having=" HAVING COUNT(*) = 1",
-        flag=f"({bad(derived, site)} OR COALESCE({join}.b, FALSE))",
+        flag=_either(derived, site, f"{join}.b", name),
     )
 
 
@@ -42,8 +43,8 @@ def exists(derived: Derived, site: Site) -> Piece:
         return _in_a_list(derived, site)
     declaration, own, join = derived.declaration, _own(derived, site), site.join
     if declaration.subject == "person" and declaration.names("on") == ("person",) and derived.where is None:
-        return Piece(f"({own} IS NOT NULL)", "FALSE")
-    holds = render(derived.where, site.other) if derived.where is not None else "TRUE"
+        return Piece(f"({own} IS NOT NULL)", FALSE)
+    holds = render(derived.where, site.other(derived.other)) if derived.where is not None else "TRUE"
     value = f"CASE WHEN {own} IS NULL THEN NULL WHEN {join}.hit THEN TRUE WHEN {join}.open THEN NULL ELSE FALSE END"
     return _joined(derived, site, f"BOOL_OR({holds}) AS hit, BOOL_OR(({holds}) IS NULL) AS open", value)
 
@@ -79,15 +80,30 @@ def newest(derived: Derived, site: Site) -> Piece:
     declaration, join = derived.declaration, site.join
     key, value = _key(derived), f"{OTHER}.{quote(declaration.subject)}"
     order = f"{OTHER}.{quote(str(declaration.options['order']))}"
-    flag = f"{OTHER}.{quote(declaration.subject + '__bad')}" if derived.value_flagged else "FALSE"
+    dirty = _dirty(derived, site, declaration.subject)
+    flag = f", {OTHER}.{quote(declaration.subject + '__bad')} AS b" if dirty else ""
     ranked = (
-        f"SELECT {OTHER}._delivery, {key} AS k, {value} AS v, {flag} AS b, ROW_NUMBER() OVER (PARTITION BY "
+        f"SELECT {OTHER}._delivery, {key} AS k, {value} AS v{flag}, ROW_NUMBER() OVER (PARTITION BY "
         f"{OTHER}._delivery, {key} ORDER BY {order} DESC NULLS LAST, {value} DESC NULLS LAST, {OTHER}._row) AS place "
         f"FROM {site.relations[derived.other]} {OTHER} "
         f"WHERE {key} IS NOT NULL AND {order} IS NOT NULL{_holds(derived, site)}"
     )
     joined = f"LEFT JOIN ({ranked}) {join} ON {_on(derived, site)} AND {join}.place = 1"
-    return Piece(f"{join}.v", f"({bad(derived, site)} OR COALESCE({join}.b, FALSE))", (joined,))
+    return Piece(f"{join}.v", _either(derived, site, f"{join}.b", declaration.subject), (joined,))
+
+
+def _dirty(derived: Derived, site: Site, value: str) -> bool:
+    """Tell whether what is given back of the other relation is invalid there on any row."""
+    return derived.value_flagged and value in site.dirty[derived.other]
+
+
+def _either(derived: Derived, site: Site, flag: str, value: str) -> str:
+    """Write whether an input of the row is invalid, or what is given back."""
+    own = bad(derived, site)
+    if not _dirty(derived, site, value):
+        return own
+    theirs = f"COALESCE({flag}, FALSE)"
+    return theirs if own == FALSE else f"({own} OR {theirs})"
 
 
 def _joined(
@@ -115,7 +131,7 @@ def _on(derived: Derived, site: Site) -> str:
 
 
 def _holds(derived: Derived, site: Site) -> str:
-    return f" AND ({render(derived.where, site.other)}) IS TRUE" if derived.where is not None else ""
+    return f" AND ({render(derived.where, site.other(derived.other))}) IS TRUE" if derived.where is not None else ""
 
 
 def _own(derived: Derived, site: Site) -> str:

@@ -57,12 +57,14 @@ def constant(value: object) -> str:
 class Scope:
     """What names mean while SQL is written: the collection year's period, an alias of the relation, the dialect.
 
-    The other values of the header stand in every row of a relation, as `uttrekk.<field>`.
+    The other values of the header stand in every row of a relation, as `uttrekk.<field>`. `dirty` are the columns of
+    the relation that are invalid on some row (None: any may be), so that nothing is written about the others.
     """
 
     period: Mapping[str, object]
     alias: str = ""
     dialect: Dialect = field(default_factory=DuckDBDialect)
+    dirty: frozenset[str] | None = None
 
     def column(self, column: Column, suffix: str = "") -> str:
         """Write a column, or a value of the header."""
@@ -75,7 +77,11 @@ class Scope:
 
     def bad(self, column: Column) -> str:
         """Write whether the column's value is invalid on the row."""
-        return self.column(column, "__bad") if column.info.flagged and not column.table else "FALSE"
+        return self.column(column, "__bad") if self.may_be_bad(column) else "FALSE"
+
+    def may_be_bad(self, column: Column) -> bool:
+        """Tell whether the column is invalid on any row."""
+        return column.info.flagged and not column.table and (self.dirty is None or column.name in self.dirty)
 
 
 def stored_name(column: Column) -> str:
@@ -95,27 +101,9 @@ def render(term: Term, scope: Scope) -> str:
     return _OPERATIONS.get(term.name, _binary)(term, scope)
 
 
-def verdict(where: Term | None, require: Term, scope: Scope) -> str:
-    """Write the verdict of a rule on a row (OUTSIDE, OK, BREACH, MISSING or INVALID)."""
-    condition = render(where, scope) if where is not None else "TRUE"
-    demand = render(require, scope)
-    return verdict_of(condition, demand, unknown(scope, where, require))
-
-
-def verdict_of(condition: str, demand: str, invalid: str = "FALSE") -> str:
-    """Write a verdict from SQL: `condition` says whether the rule applies, `invalid` why the answer may be unknown."""
-    other = f"CASE WHEN {invalid} THEN {INVALID} ELSE {MISSING} END" if invalid != "FALSE" else str(MISSING)
-    if condition == "TRUE":
-        return f"CAST(CASE WHEN {demand} THEN {OK} WHEN NOT ({demand}) THEN {BREACH} ELSE {other} END AS TINYINT)"
-    return (
-        f"CAST(CASE WHEN NOT ({condition}) THEN {OUTSIDE} WHEN ({condition}) AND ({demand}) THEN {OK} "
-        f"WHEN ({condition}) AND NOT ({demand}) THEN {BREACH} ELSE {other} END AS TINYINT)"
-    )
-
-
 def unknown(scope: Scope, *terms: Term | None) -> str:
     """Write whether any column that the terms name is invalid on the row."""
-    flags = [scope.bad(column) for column in columns_of(*terms) if column.info.flagged]
+    flags = [scope.bad(column) for column in columns_of(*terms) if scope.may_be_bad(column)]
     return " OR ".join(flags) or "FALSE"
 
 
@@ -149,7 +137,7 @@ def _is_null(term: Operation, scope: Scope) -> str:
     (column,) = term.operands
     assert isinstance(column, Column)  # noqa: S101 -- the reader admits nothing else
     plain = f"({scope.column(column)} IS NULL)"
-    return plain if not column.info.flagged else f"(CASE WHEN {scope.bad(column)} THEN NULL ELSE {plain} END)"
+    return plain if not scope.may_be_bad(column) else f"(CASE WHEN {scope.bad(column)} THEN NULL ELSE {plain} END)"
 
 
 def _in(term: Operation, scope: Scope) -> str:
@@ -177,7 +165,7 @@ def _coalesce(term: Operation, scope: Scope) -> str:
     column, default = term.operands
     assert isinstance(column, Column)  # noqa: S101 -- the reader admits nothing else
     plain = f"COALESCE({scope.column(column)}, {render(default, scope)})"
-    return plain if not column.info.flagged else f"(CASE WHEN {scope.bad(column)} THEN NULL ELSE {plain} END)"
+    return plain if not scope.may_be_bad(column) else f"(CASE WHEN {scope.bad(column)} THEN NULL ELSE {plain} END)"
 
 
 def _matches(term: Operation, scope: Scope) -> str:

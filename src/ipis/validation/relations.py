@@ -75,11 +75,25 @@ class Relations:
     deliveries: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     states: dict[str, dict[str, NDArray[np.int8]]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    dirty: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def scope(self) -> Scope:
         """Give the scope in which expressions over these relations are written."""
         return Scope(world.period(self.collection), dialect=self.engine.dialect)
+
+    def scope_of(self, relation: str) -> Scope:
+        """Give the scope of expressions over one relation: which of its columns are invalid on any row is known."""
+        return Scope(world.period(self.collection), dialect=self.engine.dialect, dirty=self.dirty[relation])
+
+    def flags(self, relation: str, columns: set[str]) -> list[str]:
+        """Name those of the columns whose flags only the engine knows: derived ones that are invalid on some row."""
+        return sorted(columns & self.dirty[relation] - self.states.get(relation, {}).keys())
+
+    def bad_of(self, relation: str, at: NDArray[np.int32]) -> dict[str, NDArray[np.bool_]]:
+        """Give for each stored column that is invalid on some row where it is."""
+        states = self.states.get(relation, {})
+        return {name: (states[name] > layout_rules.FINE)[at] for name in self.dirty[relation] & states.keys()}
 
     def prepare(self, contents: Sequence[Content], nation: Mapping[str, pa.Table] | None = None) -> None:
         """Set everything up: records, those of the year before, lists, derived tables, derived columns."""
@@ -103,6 +117,7 @@ class Relations:
             self.tables[name], self.states[name] = placed.table, states
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
+            self.dirty[name] = _dirty(placed.table, states)
             self.names[name] = self._register(f"t{number}", record, placed, states, columns, contents)
 
     def _add_last_year(self, contents: Sequence[Content], counted: list[Derived]) -> None:
@@ -122,6 +137,7 @@ class Relations:
                 for each in record.fields.values()
                 if each.name in columns and not each.identity
             }
+            self.dirty[f"{name} of last year"] = _dirty(placed.table, states)
             self.last_year[name] = self._register(f"y{number}", record, placed, states, sorted(columns), contents)
 
     def _register(
@@ -208,7 +224,7 @@ class Relations:
             self.engine.register(f"d{number}", self.tables[name])
             flags = f", FALSE AS {quote(table.shown_as + '__bad')}" if table.codes else ""
             self.engine.view(f"vd{number}", f"SELECT *{flags} FROM d{number}")
-            self.names[name] = f"vd{number}"
+            self.names[name], self.dirty[name] = f"vd{number}", frozenset()
 
     def _derive(self, wanted: Iterable[Derived]) -> None:
         """Build the derived columns, phase by phase; what a phase made, the next one looks into."""
@@ -224,13 +240,27 @@ class Relations:
             self.names.update(names)
 
     def _keep(self, name: str, owner: str, columns: list[Derived]) -> str:
-        pieces = {made.declaration.name: kinds.piece(made, self._site(place)) for place, made in enumerate(columns)}
+        pieces = self._pieces(owner, columns)
+        if not len(self.deliveries[owner]):
+            self.engine.view(name, self._nested(owner, columns, pieces))
+            return name
         try:
             self.engine.keep(name, self._nested(owner, columns, pieces))
         except ScanFailed:
             # The language should have excluded it: find the culprit, go on without it, and say so.
             self._keep_without_culprits(name, owner, columns, pieces)
         return name
+
+    def _pieces(self, owner: str, columns: list[Derived]) -> dict[str, stages.Piece]:
+        """Write the columns of one phase; of a relation without rows there is nothing to look into."""
+        empty, pieces = not len(self.deliveries[owner]), {}
+        for place, made in enumerate(columns):
+            name = made.declaration.name
+            piece = stages.nothing(made.info.type) if empty else kinds.piece(made, self._site(place, owner))
+            pieces[name] = piece
+            if piece.bad != stages.FALSE:
+                self.dirty[owner] |= {name}
+        return pieces
 
     def _nested(self, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
         """Write the columns of one phase, each level around the one that it needs."""
@@ -257,7 +287,7 @@ class Relations:
                 sound[column] = stages.nothing(made.info.type)
         self.engine.keep(name, self._nested(owner, columns, sound))
 
-    def _site(self, number: int) -> stages.Site:
+    def _site(self, number: int, owner: str) -> stages.Site:
         return stages.Site(
             world.period(self.collection),
             self.collection.ends_on,
@@ -267,7 +297,17 @@ class Relations:
             self.lists,
             number,
             self.engine.dialect,
+            self.dirty,
+            owner,
         )
+
+
+def _dirty(table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> frozenset[str]:
+    """Name the columns that are invalid on some row."""
+    given = set(table.column_names)
+    return frozenset(
+        name for name, state in states.items() if name in given and bool((state > layout_rules.FINE).any())
+    )
 
 
 def _without(values: pa.ChunkedArray, bad: NDArray[np.bool_]) -> pa.Array:

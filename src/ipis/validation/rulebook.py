@@ -13,7 +13,7 @@ from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
 from ipis.validation.compile import HEADER
 from ipis.validation.findings import Texts, placeholders
 from ipis.validation.position import Place, refuse
-from ipis.validation.terms import Column, Term, every_column
+from ipis.validation.terms import Column, Term, columns_of, every_column
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -44,9 +44,13 @@ class CompiledRule:
         yield from every_column(self.where, self.require)
         yield from self.shows
 
-    def verdict(self, scope: sql.Scope) -> str:
-        """Write the condition's verdict on a row as SQL."""
-        return sql.verdict(self.where, self.require, scope)
+    def conditions(self, scope: sql.Scope) -> tuple[str, str]:
+        """Write as SQL when the rule applies (empty: always) and what it requires."""
+        return (sql.render(self.where, scope) if self.where is not None else ""), sql.render(self.require, scope)
+
+    def may_be_unknown(self) -> Iterator[str]:
+        """Name the columns whose invalid values make the verdict unknown."""
+        return (column.name for column in columns_of(self.where, self.require) if column.info.flagged)
 
 
 @dataclass(frozen=True, slots=True)

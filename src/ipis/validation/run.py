@@ -23,7 +23,7 @@ from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
 from ipis.validation.findings import Findings, Report
 from ipis.validation.relations import Relations
-from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, shown_of, taken
+from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, judged, known, shown_of, taken
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -49,11 +49,17 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """The SQL of one condition of a rule: its verdict, and what its message shows."""
+    """The SQL of one condition of a rule: when it applies, what it requires, and what its message shows."""
 
-    text: str
-    reading: Reading
-    shows: tuple[str, ...] = ()
+    made: CompiledRule
+    where: str
+    require: str
+    shows: tuple[str, ...]
+
+    @property
+    def reading(self) -> Reading:
+        """Give where its findings point."""
+        return Reading(self.made.rule.id, self.made.rule.record, self.made.field)
 
 
 def run(  # noqa: PLR0913 -- each is a thing of its own that a party has or lacks
@@ -180,7 +186,10 @@ class _Runner:
         for column, over in self._expression_columns(active):
             scans.setdefault(over, []).append(column)
         for over, columns in scans.items():
-            self._scan(over, columns)
+            if len(self.relations.deliveries[over]):
+                self._scan(over, columns)
+            else:
+                self.tally.count_nothing(column.made.rule.id for column in columns)
         self._judge_identities()
         judged = self.tally.counts.keys() | self.tally.unassessed.keys()
         for rule in self.book.rules.values():
@@ -199,7 +208,9 @@ class _Runner:
         for made in self.book.compiled:
             reason = _reason_against(made, self.at, absent)
             if made not in active and reason is not None and made.rule.id in self.tally.counts:
-                self.tally.not_assessed(made.rule.id, reason, self.relations.deliveries.get(made.rule.over), besides=True)
+                self.tally.not_assessed(
+                    made.rule.id, reason, self.relations.deliveries.get(made.rule.over), besides=True
+                )
 
     def _judge_layout(self) -> None:
         """Read the layout's rules off the states of the fields, which every other rule depends on as well."""
@@ -213,31 +224,37 @@ class _Runner:
                 self._add(reading, breaches, [])
 
     def _expression_columns(self, active: Sequence[CompiledRule]) -> Iterator[tuple[_Column, str]]:
-        scope = self.relations.scope
         for made in active:
             rule = made.rule
+            scope = self.relations.scope_of(rule.over)
             broken = [name for column in made.names() if (rule.over, name := column.name) in self.relations.failed]
             if broken:
                 self._fail(rule, f"{rule.over}.{broken[0]}")
                 continue
             shows = tuple(scope.column(column) for column in made.shows)
-            yield _Column(made.verdict(scope), Reading(rule.id, rule.record, made.field), shows), rule.over
+            yield _Column(made, *made.conditions(scope), shows), rule.over
 
     def _scan(self, over: str, columns: list[_Column]) -> None:
+        flags = self.relations.flags(over, {name for column in columns for name in column.made.may_be_unknown()})
         try:
-            answer = self.relations.engine.query(_statement(self.relations.names[over], columns))
+            answer = self.relations.engine.query(_statement(self.relations.names[over], columns, flags))
         except ScanFailed as error:
             if len(columns) > 1:
                 # One rule must not spoil the others: run them one by one, and name the culprit.
                 for column in columns:
                     self._scan(over, [column])
                 return
-            self._fail(self.book.rules[columns[0].reading.rule], str(error))
+            self._fail(columns[0].made.rule, str(error))
             return
         at = np.asarray(answer["_at"])
         deliveries = self.relations.deliveries[over][at]
+        bad = self.relations.bad_of(over, at) | {
+            name: known(answer[f"b{place}"])[0] for place, name in enumerate(flags)
+        }
         for place, column in enumerate(columns):
-            breaches = self.tally.count(column.reading, np.asarray(answer[f"v{place}"]), deliveries)
+            where = answer[f"w{place}"] if column.where else None
+            unknown = [bad[name] for name in column.made.may_be_unknown() if name in bad]
+            breaches = self.tally.count(column.reading, judged(where, answer[f"v{place}"], unknown), deliveries)
             if len(breaches):
                 names = [f"v{place}s{number}" for number in range(len(column.shows))]
                 self._add(column.reading, at[breaches], shown_of(answer, names, breaches))
@@ -299,8 +316,10 @@ class _Runner:
         self.tally.not_assessed(rule.id, reason, self.relations.deliveries.get(rule.over or rule.record))
 
 
-def _statement(relation: str, columns: list[_Column]) -> str:
-    written = [f"{column.text} AS v{place}" for place, column in enumerate(columns)]
+def _statement(relation: str, columns: list[_Column], flags: list[str]) -> str:
+    written = [f"{sql.quote(f'{name}__bad')} AS b{place}" for place, name in enumerate(flags)]
     for place, column in enumerate(columns):
+        written += [f"{column.where} AS w{place}"] if column.where else []
+        written += [f"{column.require} AS v{place}"]
         written += [f"{text} AS v{place}s{number}" for number, text in enumerate(column.shows)]
     return f"SELECT _at, {', '.join(written)} FROM {relation}"

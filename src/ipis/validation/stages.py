@@ -8,12 +8,11 @@ among the rows of all deliveries, so that they need none beside them).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ipis.validation.compile import SQL_TYPES, Scope, constant, quote, render, stored_name, unknown
+from ipis.validation.compile import SQL_TYPES, Scope, constant, quote, render, stored_name
 from ipis.validation.derived import OWNER
-from ipis.validation.dialect import DuckDBDialect
 from ipis.validation.terms import Type
 
 if TYPE_CHECKING:
@@ -23,11 +22,12 @@ if TYPE_CHECKING:
     from ipis.validation.declared import DerivedTable
     from ipis.validation.derived import Derived
     from ipis.validation.dialect import Dialect
-    from ipis.validation.terms import Column
 
 FOREVER = "DATE '9999-12-31'"
 ROW = "r"
 OTHER = "o"
+FALSE = "FALSE"
+"""The flag of a column that is valid on every row."""
 _GREATEST_WHOLE = 10**15
 """A derived whole number beyond it is null, so that no sum of such overflows."""
 
@@ -43,7 +43,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a column is derived: the period, and the name that each relation and list has by now."""
+    """Where a column is derived: the period, and the name that each relation and list has by now.
+
+    `dirty` are the columns of each relation that are invalid on some row.
+    """
 
     period: Mapping[str, object]
     ends_on: dt.date
@@ -52,17 +55,22 @@ class Site:
     tables: Mapping[str, DerivedTable]
     lists: Mapping[tuple[str, tuple[str, ...]], str]
     number: int
-    dialect: Dialect = field(default_factory=DuckDBDialect)
+    dialect: Dialect
+    dirty: Mapping[str, frozenset[str]]
+    owner: str
 
     @property
     def scope(self) -> Scope:
         """Give the scope of the row that is looked at."""
-        return Scope(self.period, ROW, self.dialect)
+        return Scope(self.period, ROW, self.dialect, self.dirty[self.owner])
 
-    @property
-    def other(self) -> Scope:
+    def other(self, record: str) -> Scope:
         """Give the scope inside another relation."""
-        return Scope(self.period, OTHER, self.dialect)
+        return Scope(self.period, OTHER, self.dialect, self.dirty[record])
+
+    def past(self, record: str) -> Scope:
+        """Give the scope inside the same relation of the year before."""
+        return Scope(self.period, OTHER, self.dialect, self.dirty[f"{record} of last year"])
 
     @property
     def join(self) -> str:
@@ -72,12 +80,9 @@ class Site:
 
 def bad(derived: Derived, site: Site) -> str:
     """Write whether one of the row's own inputs is invalid."""
-    return f"({unknown_of(derived.inputs, site.scope)})"
-
-
-def unknown_of(columns: tuple[Column, ...], scope: Scope) -> str:
-    """Write whether one of the columns is invalid on the row."""
-    return " OR ".join(scope.bad(column) for column in columns if column.info.flagged) or "FALSE"
+    scope = site.scope
+    flags = [scope.bad(column) for column in derived.inputs if scope.may_be_bad(column)]
+    return f"({' OR '.join(flags)})" if flags else FALSE
 
 
 def key_of(name: str, alias: str) -> str:
@@ -91,7 +96,7 @@ def taking_part(derived: Derived, site: Site, *, ends: str = "") -> str:
     `ends` is what a missing last day stands for, where the period may not begin after it.
     """
     declaration, scope = derived.declaration, site.scope
-    demands = [f"NOT {scope.bad(column)}" for column in derived.inputs if column.info.flagged]
+    demands = [f"NOT {scope.bad(column)}" for column in derived.inputs if scope.may_be_bad(column)]
     by = {OWNER if name == "person" else name for name in declaration.names("by")}
     demands += [
         f"{scope.column(column)} IS NOT NULL"
@@ -159,7 +164,7 @@ def expression(derived: Derived, site: Site) -> Piece:
     value = render(derived.expression, site.scope)
     if derived.info.type is Type.INT:
         value = f"CASE WHEN {value} BETWEEN -{_GREATEST_WHOLE} AND {_GREATEST_WHOLE} THEN {value} END"
-    return Piece(value, f"({unknown(site.scope, derived.expression)})")
+    return Piece(value, bad(derived, site))
 
 
 def choose(derived: Derived, site: Site) -> Piece:
@@ -178,56 +183,55 @@ def last_year(derived: Derived, site: Site) -> Piece:
     by = declaration.names("by")
     source = site.last_year.get(declaration.owner)
     if source is None:
-        return Piece("CAST(NULL AS BIGINT)", "FALSE")
+        return Piece("CAST(NULL AS BIGINT)", FALSE)
     keys = ", ".join(f"{key_of(name, OTHER)} AS k{place}" for place, name in enumerate(by))
     groups = ", ".join([f"{OTHER}._delivery", *(key_of(name, OTHER) for name in by)])
-    rows = f"{source} {OTHER}{_where(derived, site)}"
+    rows = f"{source} {OTHER}{_where(derived, site.past(declaration.owner))}"
     counted = f"SELECT {OTHER}._delivery, {keys}, COUNT(*) AS n FROM {rows} GROUP BY {groups}"
     matched = [f"{key_of(name, ROW)} IS NOT DISTINCT FROM {join}.k{place}" for place, name in enumerate(by)]
     on = " AND ".join([f"{ROW}._delivery = {join}._delivery", *matched])
     return Piece(f"COALESCE({join}.n, 0)", bad(derived, site), (f"LEFT JOIN ({counted}) {join} ON {on}",))
 
 
-def _where(derived: Derived, site: Site) -> str:
-    return f" WHERE ({render(derived.where, site.other)}) IS TRUE" if derived.where is not None else ""
+def _where(derived: Derived, scope: Scope) -> str:
+    return f" WHERE ({render(derived.where, scope)}) IS TRUE" if derived.where is not None else ""
 
 
 def table_count(derived: Derived, site: Site) -> Piece:
     """Write how many rows of a record type the delivery has, or has of a code."""
-    return _counted(derived, site, site.relations.get(derived.other))
+    return _counted(derived, site, site.relations.get(derived.other), site.other(derived.other))
 
 
 def table_last_year(derived: Derived, site: Site) -> Piece:
     """Write how many it had in the year before."""
-    return _counted(derived, site, site.last_year.get(derived.other))
+    return _counted(derived, site, site.last_year.get(derived.other), site.past(derived.other))
 
 
-def _counted(derived: Derived, site: Site, source: str | None) -> Piece:
+def _counted(derived: Derived, site: Site, source: str | None, scope: Scope) -> Piece:
     if source is None:
-        return Piece("CAST(NULL AS BIGINT)", "FALSE")
+        return Piece("CAST(NULL AS BIGINT)", FALSE)
     declaration, join = derived.declaration, site.join
     distinct = [key_of(name, OTHER) for name in declaration.names("distinct")]
     measure = f"COUNT(DISTINCT {distinct[0]})" if distinct else "COUNT(*)"
     match = [key_of(name, OTHER) for name in declaration.names("match")]
     keys = "".join(f", {key} AS k" for key in match)
     groups = ", ".join([f"{OTHER}._delivery", *match])
-    counted = (
-        f"SELECT {OTHER}._delivery{keys}, {measure} AS n FROM {source} {OTHER}{_where(derived, site)} GROUP BY {groups}"
-    )
+    rows = f"{source} {OTHER}{_where(derived, scope)}"
+    counted = f"SELECT {OTHER}._delivery{keys}, {measure} AS n FROM {rows} GROUP BY {groups}"
     on = f"{ROW}._delivery = {join}._delivery"
     if match:
         on += f" AND {ROW}.{quote(site.tables[declaration.owner].shown_as)} = {join}.k"
-    return Piece(f"COALESCE({join}.n, 0)", "FALSE", (f"LEFT JOIN ({counted}) {join} ON {on}",))
+    return Piece(f"COALESCE({join}.n, 0)", FALSE, (f"LEFT JOIN ({counted}) {join} ON {on}",))
 
 
 def share(derived: Derived, site: Site) -> Piece:
     """Write the share of the rows for which it is known; none known, no share."""
     assert derived.where is not None  # noqa: S101 -- the resolver asked for it
-    holds, join = render(derived.where, site.other), site.join
+    holds, join = render(derived.where, site.other(derived.other)), site.join
     known = f"AVG(CAST(CASE WHEN {holds} THEN 1 WHEN NOT ({holds}) THEN 0 END AS DOUBLE))"
     source = site.relations[derived.other]
     counted = f"SELECT {OTHER}._delivery, {known} AS n FROM {source} {OTHER} GROUP BY {OTHER}._delivery"
-    return Piece(f"{join}.n", "FALSE", (f"LEFT JOIN ({counted}) {join} ON {ROW}._delivery = {join}._delivery",))
+    return Piece(f"{join}.n", FALSE, (f"LEFT JOIN ({counted}) {join} ON {ROW}._delivery = {join}._delivery",))
 
 
 def stage(source: str, pieces: Mapping[str, Piece], types: Mapping[str, Type]) -> str:
@@ -244,4 +248,4 @@ def stage(source: str, pieces: Mapping[str, Piece], types: Mapping[str, Type]) -
 
 def nothing(kind: Type) -> Piece:
     """Stand in for a column that could not be derived."""
-    return Piece(f"CAST(NULL AS {SQL_TYPES[kind]})", constant(value=False))
+    return Piece(f"CAST(NULL AS {SQL_TYPES[kind]})", FALSE)

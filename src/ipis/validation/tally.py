@@ -14,7 +14,7 @@ from ipis.validation import compile as sql
 from ipis.validation.findings import FINDINGS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -79,6 +79,11 @@ class Tally:
         for state in breaches[1:]:
             hit |= states == state
         return np.flatnonzero(hit)
+
+    def count_nothing(self, rules: Iterable[str]) -> None:
+        """Count the rules of a relation without rows."""
+        for rule in rules:
+            self.counts.setdefault(rule, np.zeros((self.size, _WIDTH), np.int64))
 
     def not_assessed(
         self, rule: str, reason: str, deliveries: NDArray[np.int32] | None, *, besides: bool = False
@@ -147,6 +152,33 @@ class Tally:
         place = {word: number for number, word in enumerate(known)}
         lengths = [len(each.deliveries) for each in self.found]
         return pa.array(known, pa.string()), np.repeat(np.array([place[word] for word in words], np.int32), lengths)
+
+
+def known(column: pa.ChunkedArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Give where a truth value is true, and where it is known (None: everywhere)."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not whole.null_count:
+        return np.asarray(whole), None
+    return np.asarray(pc.fill_null(whole, fill_value=False)), np.asarray(pc.is_valid(whole))
+
+
+def judged(where: pa.ChunkedArray | None, require: pa.ChunkedArray, bad: list[NDArray[np.bool_]]) -> NDArray[np.int8]:
+    """Give the verdict on each row: outside unless `where` may hold; not assessed unless both are known (§2).
+
+    `bad` says on which rows an input is invalid: that is why the answer is unknown there, and not that one is missing.
+    """
+    holds, certain = known(require)
+    verdicts = np.where(holds, np.int8(sql.OK), np.int8(sql.BREACH))
+    applies, decided = (None, None) if where is None else known(where)
+    if certain is not None or decided is not None:
+        both = [each for each in (certain, decided) if each is not None]
+        unknown = ~(both[0] & both[-1])
+        verdicts[unknown] = sql.MISSING
+        for flag in bad:
+            verdicts[unknown & flag] = sql.INVALID
+    if applies is not None:
+        verdicts[~applies if decided is None else ~applies & decided] = sql.OUTSIDE
+    return verdicts
 
 
 def _verdict(counts: NDArray[np.int64]) -> Verdict:
