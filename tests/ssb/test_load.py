@@ -108,12 +108,12 @@ class TestDelivery:
         """Feedback shows brukerNr and the record's own id by row number."""
         load()
         delivery = Delivery.objects.get()
-        shown = lokal_keys(delivery, store, "tjeneste", "tjenesteId").to_pylist()
+        keys = lokal_keys(delivery, store, {"tjeneste": "tjenesteId", "vurdering": "dato", "person": ""})
+        shown = keys["tjeneste"].to_pylist()
         assert {row["id"] for row in shown} == {f"tjenesteId-{n}-1" for n in range(61)}
         assert {row["brukerNr"] for row in shown} == {f"B{n}" for n in range(30)} | {"BNone"}
-        dates = lokal_keys(delivery, store, "vurdering", "dato").to_pylist()
-        assert all(row["id"].startswith(str(delivery.year)) for row in dates)
-        assert lokal_keys(delivery, store, "person", "")["id"].null_count == 30
+        assert all(row["id"].startswith(str(delivery.year)) for row in keys["vurdering"].to_pylist())
+        assert keys["person"]["id"].null_count == 30
 
     def test_split_parts_are_joined(self, load):
         """Data and mapping in several parts give the same delivery as in one."""

@@ -1,4 +1,4 @@
-"""Judges deliveries, many in one run: every rule that runs at SSB, what its findings leave in, the control tables.
+"""Judges deliveries, many in one run: every rule that runs at SSB, and what its findings leave in.
 
 Each delivery is judged as if it were alone; what one run saves is the start of every scan. Which rules look at what
 others delivered is said by the rules (`scope: register`), and what they find goes to SSB's staff alone.
@@ -18,14 +18,14 @@ from ipis.ssb.feedback.about_delivery import judge_delivery
 from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
 from ipis.ssb.feedback.kept import Kept
 from ipis.ssb.intake.contact import contact_of
-from ipis.ssb.packs import pack_of, packs
+from ipis.ssb.packs import packs
 from ipis.ssb.register.answers import answers_of
 from ipis.ssb.register.deliveries import joined_tables, last_years, lokal_keys, open_tables, previous_delivery
 from ipis.ssb.register.objects import ObjectStore
 from ipis.ssb.register.supplied import RegisterView
-from ipis.ssb.tables.compare import ControlTable, Sides, compare_many
-from ipis.ssb.tables.compute import Counted, compute_many, findings_of, outcomes_of
-from ipis.ssb.tables.definition import load_tables
+from ipis.ssb.tables.batch import Counted
+from ipis.ssb.tables.compute import findings_of, outcomes_of
+from ipis.ssb.tables.nation import Nation, last_published
 from ipis.validation import rulebook
 from ipis.validation.effects import apply
 from ipis.validation.findings import Findings
@@ -49,9 +49,11 @@ _KOMMUNE = "kommune"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A delivery as judged: the findings its municipality is told of and those for staff (STORED), and what counts."""
+    """A delivery as judged: the findings its municipality is told of, those for staff (STORED), and what counts."""
 
     delivery: Delivery
+    tables: Mapping[str, pa.Table]
+    """As it was delivered."""
     findings: pa.Table
     staff: pa.Table
     counted: Counted
@@ -96,7 +98,8 @@ class Judge:
             Content(its, delivery.header, self._last_years_tables(delivery))
             for its, delivery in zip(supplied, deliveries, strict=True)
         ]
-        reports = run_many(collection, contents, at="S")
+        nation = self.nation(pack)
+        reports = run_many(collection, contents, at="S", nation=None if nation is None else nation.lookups)
         found, counted = [], []
         for delivery, its, report in zip(deliveries, tables, reports, strict=True):
             contact = contact_of(delivery.forsendelse, self.settings, self.identity)
@@ -112,14 +115,14 @@ class Judge:
         stored = _as_stored(found, deliveries, languages, reports[0].findings.texts)
         told_rules = _told(rulebook.of(collection).rules)
         return [
-            Judged(delivery, *_parted(its, told_rules), count)
-            for delivery, its, count in zip(deliveries, stored, counted, strict=True)
+            Judged(delivery, given, *_parted(its, told_rules), count)
+            for delivery, given, its, count in zip(deliveries, tables, stored, counted, strict=True)
         ]
 
     def feilliste(self, judged: Judged, pack: SeasonPack, language: str) -> pa.Table:
         """Compare with the delivery before; findings that were never kept (its feedback failed) are made anew."""
         delivery, layout = judged.delivery, pack.collection.layout
-        answers = answers_of(delivery, self.store, layout, self._predecessors(delivery))
+        answers = answers_of(delivery, self.store, layout, self.predecessors(delivery))
         now, before = self._keyed(delivery, judged.findings, pack), previous_delivery(delivery)
         if before is None:
             return make_feilliste(now, None, answers)
@@ -127,58 +130,15 @@ class Judge:
         earlier = self.judge(before, pack, language).findings if kept is None else kept
         return make_feilliste(now, self._keyed(before, earlier, pack), answers)
 
-    def control_tables(self, judged: Sequence[Judged], pack: SeasonPack) -> list[tuple[ControlTable, ...]]:
-        """Count what each delivery leaves in, and put it beside last year's and the delivery before.
-
-        After a merger last year's is the sum of the predecessors. The nation's column is empty until a year is
-        published.
-        """
-        cells = compute_many(pack.collection, [each.counted for each in judged])
-        known = {each.delivery.pk: its for each, its in zip(judged, cells, strict=True)}
-        for each, its in zip(judged, cells, strict=True):
-            self.kept.keep_cells(each.delivery, pack.version, its)
-        deliveries = [each.delivery for each in judged]
-        earlier = [last_years(one, self._predecessors(one)) for one in deliveries]
-        before = [previous_delivery(one) for one in deliveries]
-        self._count_missing([*(its[0] for its in earlier if len(its) == 1), *filter(None, before)], known)
-        sides = []
-        for one, its, last_year, previous in zip(deliveries, cells, earlier, before, strict=True):
-            merged = any(each.kommune != one.kommune for each in last_year)
-            in_front = None if previous is None else known[previous.pk]
-            sides.append(Sides(its, self._cells_of(last_year, known), in_front, merged))
-        return compare_many(load_tables(pack.collection), sides)
-
-    def _count_missing(self, deliveries: Sequence[Delivery], known: dict[int, pa.Table]) -> None:
-        """Put the cells of deliveries into `known`: as they were kept, or else counted now, a year at a time."""
-        missing: dict[tuple[str, int], dict[int, Delivery]] = {}
-        for one in deliveries:
-            if one.pk not in known:
-                missing.setdefault((one.register, one.year), {})[one.pk] = one
-        for (register, year), its in missing.items():
-            pack = pack_of(self.settings, register, year)
-            kept = {pk: self.kept.cells(one, pack.version) for pk, one in its.items()}
-            known |= {pk: cells for pk, cells in kept.items() if cells is not None}
-            left = [one for pk, one in its.items() if kept[pk] is None]
-            if not left:
-                continue
-            judged = self.judge_many(left, pack, ["nb"] * len(left))
-            for one, cells in zip(left, compute_many(pack.collection, [j.counted for j in judged]), strict=True):
-                self.kept.keep_cells(one, pack.version, cells)
-                known[one.pk] = cells
-
-    def _cells_of(self, deliveries: Sequence[Delivery], known: Mapping[int, pa.Table]) -> pa.Table | None:
-        """Give the cells of deliveries counted together: a person of two of them counts once in each."""
-        if len(deliveries) <= 1:
-            return known[deliveries[0].pk] if deliveries else None
-        pack = pack_of(self.settings, deliveries[0].register, deliveries[0].year)
-        judged = self.judge_many(deliveries, pack, ["nb"] * len(deliveries))
-        return compute_many(pack.collection, [each.counted for each in judged], units=[0] * len(judged))[0]
-
     def _last_years_tables(self, delivery: Delivery) -> Mapping[str, pa.Table] | None:
-        earlier = last_years(delivery, self._predecessors(delivery))
+        earlier = last_years(delivery, self.predecessors(delivery))
         return joined_tables([open_tables(one, self.store) for one in earlier]) if earlier else None
 
-    def _predecessors(self, delivery: Delivery) -> tuple[str, ...]:
+    def nation(self, pack: SeasonPack) -> Nation | None:
+        """Give the nation as last published, of the pack's year or the newest before."""
+        return last_published(self.store, pack.register, pack.year)
+
+    def predecessors(self, delivery: Delivery) -> tuple[str, ...]:
         """Name the municipalities that became this one since the year before, by that year's list of successors."""
         for pack, _ in packs(self.settings):
             if (pack.register, pack.year) == (delivery.register, delivery.year - 1):

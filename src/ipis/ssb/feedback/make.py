@@ -14,6 +14,7 @@ from datetime import date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 from django.db import transaction
 
 from ipis.kernel.calendar import OSLO
@@ -24,7 +25,8 @@ from ipis.lib.jobs import JobState
 from ipis.lib.storage import write_durably
 from ipis.ssb import kill
 from ipis.ssb.feedback.contents import Contents
-from ipis.ssb.feedback.feilliste import as_stored
+from ipis.ssb.feedback.count import Counter, Counts
+from ipis.ssb.feedback.feilliste import as_stored, unanswered
 from ipis.ssb.feedback.models import Tilbakemelding
 from ipis.ssb.feedback.outgoing import OUTGOING, outgoing
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
@@ -35,6 +37,8 @@ from ipis.ssb.packs import pack_of, packs
 from ipis.ssb.register import enrolment, kvittering
 from ipis.ssb.register.deliveries import FEEDBACK
 from ipis.ssb.register.models import Delivery, Job
+from ipis.ssb.tables import indicators
+from ipis.validation import rulebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from ipis.ssb.feedback.judge import Judge, Judged
     from ipis.ssb.keys import FeedbackKeys
     from ipis.ssb.settings import SsbSettings
-    from ipis.ssb.tables.compare import ControlTable
+    from ipis.ssb.tables.indicators import IndicatorResult
 
 _AT_ONCE = "at_once"
 _HELD_BACK = "feedback.held_back"
@@ -93,9 +97,9 @@ class Maker:
         for its in wishes.values():
             pack = its[0].pack
             judged = self.judge.judge_many([each.delivery for each in its], pack, [each.language for each in its])
-            tables = self.judge.control_tables(judged, pack)
-            for wish, one, made in zip(its, judged, tables, strict=True):
-                yield wish.job, partial(self._make, wish, one, made)
+            counts = Counter(self.judge).count_many(judged, pack)
+            for wish, one, count in zip(its, judged, counts, strict=True):
+                yield wish.job, partial(self._make, wish, one, count)
 
     def _wish(self, job: Job) -> _Wish | None:
         """Say what a job wishes, or None where it is made; TryLater for what is held back or nobody could open."""
@@ -111,7 +115,7 @@ class Maker:
         language = LANGUAGES[0] if contact is None else contact.language
         return _Wish(job, delivery, revision, pack, language, self._password(delivery, contact))
 
-    def _make(self, wish: _Wish, judged: Judged, tables: tuple[ControlTable, ...]) -> None:
+    def _make(self, wish: _Wish, judged: Judged, counts: Counts) -> None:
         """List, write, close and commit one tilbakemelding."""
         delivery = wish.delivery
         feilliste = self.judge.feilliste(judged, wish.pack, wish.language)
@@ -125,7 +129,7 @@ class Maker:
             made_at=self.settings.business_clock().now(),
             verdicts_sha256=judged.verdicts_sha256,
         )
-        files = render_files(_contents(one, wish.pack, wish.language, feilliste, tables))
+        files = render_files(_contents(one, wish.pack, wish.language, feilliste, counts))
         self._commit(wish.job, one, close_zip(files, wish.password))
         kill.reach(self.settings, "feedback:committed")
 
@@ -218,9 +222,7 @@ def _same_day(one: Tilbakemelding) -> int:
     return rows.filter(delivery__kommune=its.kommune, delivery__bydel=its.bydel).count()
 
 
-def _contents(
-    one: Tilbakemelding, pack: SeasonPack, language: str, feilliste: pa.Table, tables: tuple[ControlTable, ...]
-) -> Contents:
+def _contents(one: Tilbakemelding, pack: SeasonPack, language: str, feilliste: pa.Table, counts: Counts) -> Contents:
     collection, delivery = pack.collection, one.delivery
     loaded = kvittering.newest(delivery.forsendelse, Kind.R3)
     records = {collection.layout.header.name: collection.layout.header, **collection.layout.records}
@@ -239,7 +241,8 @@ def _contents(
         short_code=loaded.short_code if loaded else "",
         pack_version=pack.version,
         feilliste=feilliste,
-        tables=tables,
+        tables=counts.tables,
+        indicators=_indicators(pack, feilliste, counts),
         record_labels={name: record.label[language] for name, record in records.items()},
         field_labels={
             (name, field.name): field.label[language]
@@ -247,4 +250,18 @@ def _contents(
             for field in record.fields.values()
         },
         texts=load_texts(collection, language),
+    )
+
+
+def _indicators(pack: SeasonPack, feilliste: pa.Table, counts: Counts) -> tuple[IndicatorResult, ...]:
+    """Say what would be published if this were final; an answered finding is not open."""
+    counted = pc.value_counts(unanswered(feilliste)["rule"].combine_chunks()).to_pylist()
+    return indicators.results(
+        pack.collection,
+        counts.figures,
+        uncorrected=counts.uncorrected,
+        last_year=counts.last_year,
+        nation=counts.nation,
+        open_findings={each["values"]: each["counts"] for each in counted},
+        rules=rulebook.of(pack.collection).rules,
     )

@@ -149,9 +149,9 @@ def _with_columns(
     given = dict(tables)
     if MUNICIPALITIES in wanted:
         at = pc.index_in(own.cast(pa.binary()), value_set=counted[PSEUDONYM].combine_chunks(), skip_nulls=True)
-        number = counted["kommune_count"].combine_chunks().take(at).cast(pa.int32())
+        number = counted["kommune_count"].combine_chunks().take(at).cast(pa.int16())
         # A delivery that does not count, such as one too late, is not among those counted: its own municipality is.
-        number = pc.if_else(pc.is_valid(own), pc.max_element_wise(number, pa.scalar(1, pa.int32())), number)
+        number = pc.if_else(pc.is_valid(own), pc.max_element_wise(number, pa.scalar(1, pa.int16())), number)
         given[_PERSON] = persons.append_column(MUNICIPALITIES, number)
     if ELSEWHERE in wanted:
         rows = tables[_SERVICE]
