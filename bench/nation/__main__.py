@@ -23,6 +23,7 @@ def main() -> None:
     """Run and print the stage table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=0.1, help="of the nation's persons, in all its municipalities")
+    parser.add_argument("--places", type=int, help="so many municipalities instead of all")
     parser.add_argument("--year", type=int, default=2017)
     parser.add_argument("--keep", type=Path, help="a folder to work in and to leave; extracts there are used again")
     parser.add_argument("--only", choices=PARTIES, help="one party, on what the ones before have left there")
@@ -31,7 +32,7 @@ def main() -> None:
         ground = Ground(arguments.keep or Path(scratch), arguments.year)
         if not ground.extracts.exists():
             began = time.perf_counter()
-            persons = draw_extracts(ground, arguments.share)
+            persons = draw_extracts(ground, arguments.share, arguments.places)
             print(f"{persons} persons drawn in {time.perf_counter() - began:.1f} s")
         if not ground.pack.exists():
             lay_out(ground)

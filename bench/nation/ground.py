@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ipis.kernel.collection import packaged
 from ipis.local.season import prepare
 from ipis.synth.make import Wish, make
-from ipis.synth.people import Place
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ipis.synth.national import make_nation, places
 
 REGISTER = "iplos"
 PERSONS = 361_402
@@ -31,7 +28,7 @@ class Ground:
 
     @property
     def extracts(self) -> Path:
-        """Give the folder of extracts: one folder a municipality, with the XML and faults.csv."""
+        """Give the folder of extracts: one folder a place, with the XML and faults.csv."""
         return self.folder / "extracts"
 
     @property
@@ -58,12 +55,12 @@ class Ground:
         """Give the folder of what TPF hands to SSB, one folder a forsendelse."""
         return self.folder / "handed-over"
 
-    def extract_of(self, kommune: str) -> Path:
-        """Give a municipality's extract."""
-        return next((self.extracts / kommune).glob("*.xml"))
+    def extract_of(self, place: str) -> Path:
+        """Give the extract of a place (kommune and bydel, six digits)."""
+        return next((self.extracts / place).glob("*.xml"))
 
-    def kommuner(self) -> list[str]:
-        """List the municipalities of the run."""
+    def places(self) -> list[str]:
+        """List all that send in this run."""
         return sorted(path.name for path in self.extracts.iterdir() if path.is_dir())
 
     def report(self, name: str) -> Path:
@@ -71,23 +68,30 @@ class Ground:
         return self.folder / f"{name}.json"
 
 
-def draw_extracts(ground: Ground, share: float, kommuner: Sequence[str] | None = None, seed: int = 1) -> int:
-    """Draw an extract for each municipality of the year by its inhabitants; gives the persons in all."""
+def draw_extracts(ground: Ground, share: float, most: int | None = None, seed: int = 1) -> int:
+    """Draw an extract for each place of the year, or for so many spread over the list; gives the persons in all.
+
+    The whole nation is drawn by inhabitants, as `ipis synth --national` does; a share of it with fewer persons each.
+    """
     collection = packaged(REGISTER, ground.year)
+    sends = places(collection)
     inhabitants = {row["kommune"]: row["total"] for row in collection.inhabitants().to_pylist()}
-    nation = sum(inhabitants.values())
-    persons = 0
-    for kommune in kommuner or sorted(inhabitants):
-        wish = Wish(max(1, round(PERSONS * share * inhabitants[kommune] / nation)), FAULTS, 1, seed)
-        persons += make(Place(collection, kommune, "00"), wish, ground.extracts / kommune).persons
+    if share == 1.0 and most is None:
+        return sum(made.persons for made in make_nation(collection, Wish(None, FAULTS, 1, seed), ground.extracts, 2))
+    districts = Counter(place.kommune for place in sends)
+    nation, persons = sum(inhabitants.values()), 0
+    for place in sends[:: 1 if most is None else max(1, len(sends) // most)][:most]:
+        part = PERSONS * share * inhabitants[place.kommune] / nation / districts[place.kommune]
+        wish = Wish(max(1, round(part)), FAULTS, 1, seed)
+        persons += make(place, wish, ground.extracts / f"{place.kommune}{place.bydel}").persons
     return persons
 
 
 def lay_out(ground: Ground) -> None:
     """Set the rooms up as `ipis up` does: settings, keys, databases, a pack signed by an offline root."""
     prepare(ground.season, ground.year, [], None)
-    for kommune in ground.kommuner():
-        (ground.parcels / kommune).mkdir(parents=True, exist_ok=True)
+    for place in ground.places():
+        (ground.parcels / place).mkdir(parents=True, exist_ok=True)
 
 
 def run_party(ground: Ground, module: str, *arguments: str) -> None:

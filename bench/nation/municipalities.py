@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from bench.nation.ground import Ground
+from bench.nation.oracle import TOLD, write_told
 from bench.nation.stopwatch import Report, Stopwatch, moment, peaks
 
 STAGES = {
@@ -28,8 +29,8 @@ STAGES = {
 }
 
 
-def main(ground: Ground) -> None:
-    """Check and seal all, and tell of it."""
+def main(ground: Ground, *, proved: bool) -> None:
+    """Check and seal all, and tell of it; `proved`: also write down what was found, for the oracle."""
     began = moment()
     from ipis.kernel.contact import Contact
     from ipis.kernel.demo import demo_pin
@@ -38,6 +39,7 @@ def main(ground: Ground) -> None:
     from ipis.kernel.secret import Secret
     from ipis.kommune import precheck, seal
     from ipis.kommune.keyring import Keyring
+    from ipis.kommune.told import told
 
     season = SeasonPack.load(ground.pack)
     started = moment()
@@ -47,22 +49,24 @@ def main(ground: Ground) -> None:
     findings: Counter[str] = Counter()
     refused: list[str] = []
     with watch.stage("rest"):
-        for kommune in ground.kommuner():
-            home = ground.parcels / kommune
+        for place in ground.places():
+            home, kommune = ground.parcels / place, place[:4]
             ring = Keyring.open(home / "keyring")
             ring.trust(season)
             (home / "sender.pub").write_text(ring.sender_key(season.environment).public.openssh, encoding="ascii")
-            checked = precheck.run(ground.extract_of(kommune), season)
+            checked = precheck.run(ground.extract_of(place), season)
             rows.update({name: table.num_rows for name, table in checked.clear.extract.tables.items()})
             findings.update(checked.report.findings.count_by_rule())
+            if proved:
+                write_told(home / TOLD, told(checked, season.collection, "nb").table.to_pylist())
             if checked.outcome is precheck.Outcome.REFUSED:
-                refused.append(kommune)
+                refused.append(place)
                 continue
             contact = Contact(f"faglig@k{kommune}.kommune.test", "90000000", Secret(demo_pin(kommune)), None, "nb")
-            wish = seal.Wish(contact, home / f"{kommune}.forsendelse", None, Limits(None, None))
+            wish = seal.Wish(contact, home / f"{place}.forsendelse", None, Limits(None, None))
             seal.seal_prepared(seal.prepare(checked.clear, season.collection.layout), season, ring, wish)
     ended = moment()
-    bytes_read = sum(ground.extract_of(kommune).stat().st_size for kommune in ground.kommuner())
+    bytes_read = sum(ground.extract_of(place).stat().st_size for place in ground.places())
     Report(
         name="municipalities",
         wall=ended[0] - started[0],
@@ -80,4 +84,4 @@ def main(ground: Ground) -> None:
 
 
 if __name__ == "__main__":
-    main(Ground(Path(sys.argv[1]), int(sys.argv[2])))
+    main(Ground(Path(sys.argv[1]), int(sys.argv[2])), proved="proved" in sys.argv[3:])

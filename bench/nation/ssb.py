@@ -6,6 +6,7 @@ Two processes, as in production, each with its own keys; the hand-over and the p
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,18 @@ def intake(ground: Ground, settings: SsbSettings) -> Report:
             work(worker)
         ended, peak = moment(), peaks("ssb intake")
         cpu = ended[1] - began[1] + child_cpu() - before
-    facts = {"taken": taken, "hand-over": transfer}
+    facts = {"taken": taken, "hand-over": transfer, "rows": loaded_rows()}
     return Report("ssb-intake", ended[0] - began[0], cpu, peak, dict(watch.spans), facts)
+
+
+def loaded_rows() -> dict[str, int]:
+    """Count what stands in the register, by record type."""
+    from ipis.ssb.register.models import Delivery
+
+    rows: Counter[str] = Counter()
+    for counted in Delivery.objects.values_list("rows", flat=True):
+        rows.update(counted)
+    return dict(rows)
 
 
 def take(ground: Ground, settings: SsbSettings) -> int:

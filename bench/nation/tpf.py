@@ -88,13 +88,13 @@ def stage_uploads(ground: Ground, settings: TpfSettings) -> None:
     desk = Desk.open(settings)
     # Enrolling is staff's work of the autumn: its PIN hashes need not cost 64 MiB each here.
     desk.pins._argon2 = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # noqa: SLF001
-    for kommune in ground.kommuner():
-        home = ground.parcels / kommune
-        parcel = home / f"{kommune}.forsendelse"
+    for place in ground.places():
+        home, kommune, bydel = ground.parcels / place, place[:4], place[4:]
+        parcel = home / f"{place}.forsendelse"
         answers = desk.season.current().collection.successors.get(kommune, kommune)
-        login = Login(kommune, "00", ground.year)
+        login = Login(kommune, bydel, ground.year)
         enrol(login, demo_orgnr(answers), Secret(demo_pin(answers)), demo_address(answers), desk.pins)
-        enrolment = Enrolment.objects.get(kommune=kommune, year=ground.year)
+        enrolment = Enrolment.objects.get(kommune=kommune, bydel=bydel, year=ground.year)
         session = Session(
             enrolment=enrolment,
             device_key=(home / "sender.pub").read_text(encoding="ascii"),
