@@ -21,7 +21,7 @@ _CONTENT = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
 def letters(place: int) -> str:
-    """Name the column at a place from 0: A … Z, AA …"""
+    """Name the column at a place from 0: A … Z, AA, AB and on."""
     named = ""
     place += 1
     while place:

@@ -59,34 +59,39 @@ def serial_instants(instants: pa.Array) -> pa.Array:
 
 def styles() -> str:
     """Write the styles part."""
-    top = '<alignment vertical="top"/>'
-    wrapped = '<alignment vertical="top" wrapText="1"/>'
-    forms = {
-        Style.PLAIN: 'numFmtId="0" fontId="0" fillId="0" borderId="0"/>',
-        Style.HEADING: f'numFmtId="0" fontId="1" fillId="2" borderId="1" applyFont="1" applyFill="1" applyBorder="1" applyAlignment="1">{wrapped}</xf>',
-        Style.TEXT: f'numFmtId="0" fontId="0" fillId="0" borderId="0" applyAlignment="1">{top}</xf>',
-        Style.WRAPPED: f'numFmtId="0" fontId="0" fillId="0" borderId="0" applyAlignment="1">{wrapped}</xf>',
-        Style.TEXT_MARKED: f'numFmtId="0" fontId="0" fillId="0" borderId="0" quotePrefix="1" applyAlignment="1">{top}</xf>',
-        Style.WRAPPED_MARKED: f'numFmtId="0" fontId="0" fillId="0" borderId="0" quotePrefix="1" applyAlignment="1">{wrapped}</xf>',
-        Style.WHOLE: f'numFmtId="3" fontId="0" fillId="0" borderId="0" applyNumberFormat="1" applyAlignment="1">{top}</xf>',
-        Style.ONE: f'numFmtId="164" fontId="0" fillId="0" borderId="0" applyNumberFormat="1" applyAlignment="1">{top}</xf>',
-        Style.TWO: f'numFmtId="4" fontId="0" fillId="0" borderId="0" applyNumberFormat="1" applyAlignment="1">{top}</xf>',
-        Style.DAY: f'numFmtId="14" fontId="0" fillId="0" borderId="0" applyNumberFormat="1" applyAlignment="1">{top}</xf>',
-        Style.INSTANT: f'numFmtId="22" fontId="0" fillId="0" borderId="0" applyNumberFormat="1" applyAlignment="1">{top}</xf>',
-        Style.TITLE: 'numFmtId="0" fontId="2" fillId="0" borderId="0" applyFont="1"/>',
-    }
-    assert list(forms) == list(Style)
+    forms = "".join(_form(style) for style in Style)
     return (
         '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
         '<numFmts count="1"><numFmt numFmtId="164" formatCode="#,##0.0"/></numFmts>'
-        '<fonts count="3"><font><sz val="11"/><name val="Calibri"/><family val="2"/></font>'
-        '<font><b/><sz val="11"/><name val="Calibri"/><family val="2"/></font>'
-        '<font><b/><sz val="14"/><name val="Calibri"/><family val="2"/></font></fonts>'
-        '<fills count="3"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill>'
-        '<fill><patternFill patternType="solid"><fgColor rgb="FFE6ECF2"/><bgColor indexed="64"/></patternFill></fill></fills>'
-        '<borders count="2"><border><left/><right/><top/><bottom/><diagonal/></border>'
-        '<border><left/><right/><top/><bottom style="thin"><color rgb="FF5B6775"/></bottom><diagonal/></border></borders>'
+        f'<fonts count="3">{_font("")}{_font("<b/>")}{_font("<b/>", 14)}</fonts>'
+        '<fills count="3"><fill><patternFill patternType="none"/></fill>'
+        '<fill><patternFill patternType="gray125"/></fill><fill><patternFill patternType="solid">'
+        '<fgColor rgb="FFE6ECF2"/><bgColor indexed="64"/></patternFill></fill></fills>'
+        '<borders count="2"><border><left/><right/><top/><bottom/><diagonal/></border><border><left/><right/><top/>'
+        '<bottom style="thin"><color rgb="FF5B6775"/></bottom><diagonal/></border></borders>'
         '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
-        f'<cellXfs count="{len(forms)}">' + "".join(f'<xf xfId="0" {form}' for form in forms.values()) + "</cellXfs>"
+        f'<cellXfs count="{len(Style)}">{forms}</cellXfs>'
         '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
     )
+
+
+_NUMBERS = {Style.WHOLE: 3, Style.ONE: 164, Style.TWO: 4, Style.DAY: 14, Style.INSTANT: 22}
+_WRAPS = {Style.HEADING, Style.WRAPPED, Style.WRAPPED_MARKED}
+_MARKED = {Style.TEXT_MARKED, Style.WRAPPED_MARKED}
+_FONTS = {Style.HEADING: 1, Style.TITLE: 2}
+
+
+def _form(style: Style) -> str:
+    fill, border = (2, 1) if style is Style.HEADING else (0, 0)
+    number, font = _NUMBERS.get(style, 0), _FONTS.get(style, 0)
+    quoted = ' quotePrefix="1"' if style in _MARKED else ""
+    wrap = ' wrapText="1"' if style in _WRAPS else ""
+    return (
+        f'<xf xfId="0" numFmtId="{number}" fontId="{font}" fillId="{fill}" borderId="{border}"{quoted} '
+        'applyNumberFormat="1" applyFont="1" applyFill="1" applyBorder="1" applyAlignment="1">'
+        f'<alignment vertical="top"{wrap}/></xf>'
+    )
+
+
+def _font(bold: str, size: int = 11) -> str:
+    return f'<font>{bold}<sz val="{size}"/><name val="Calibri"/><family val="2"/></font>'

@@ -7,6 +7,7 @@ somebody edits the cell is also marked as text. Columns of numbers and dates sta
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ class Sheet:
     columns: Sequence[Column]
     above: Sequence[str] = ()
     frozen: int | None = 0
-    """Columns that stay in view beside the heading; None: a page to read, where nothing stays and nothing is filtered."""
+    """Columns that stay in view beside the heading; None: a page to read, nothing stays and nothing is filtered."""
     notes: Sequence[str] = ()
     """Lines below the columns."""
 
@@ -106,7 +107,7 @@ class _Strings:
 
 
 def write_workbook(sheets: Sequence[Sheet], *, title: str, at: datetime) -> bytes:
-    """Write a workbook; `at` is the time in its properties and in the zip, so that the same content is the same file."""
+    """Write a workbook; `at` is the time in its properties and its zip: the same content is the same file."""
     target, strings = io.BytesIO(), _Strings()
     parts = list(_parts(sheets))
     written = iter(_small(parts, strings))
@@ -169,7 +170,8 @@ def _sheet(sheet: Sheet, chunks: Iterator[memoryview], strings: _Strings) -> Ite
         f'<sheetFormatPr defaultRowHeight="15"/><cols>{widths}</cols><sheetData>'
     ).encode()
     yield _lines(sheet.above, 1, strings)
-    yield _line(top, [column.heading for column in sheet.columns], Style.HEADING, strings)
+    lines = max((math.ceil(len(each.heading) / (each.width * _FILLED)) for each in sheet.columns), default=1)
+    yield _line(top, [column.heading for column in sheet.columns], Style.HEADING, strings, high=_LINE * max(1, lines))
     yield from chunks
     bottom = top + sheet.rows
     yield _lines(sheet.notes, bottom + 2, strings)
@@ -229,7 +231,7 @@ def _rows(sheet: Sheet, start: int, count: int, cells: list[pa.Array]) -> memory
             "",
             null_handling="replace",
             null_replacement="",
-        )  # fmt: skip
+        )
     )
 
 
@@ -316,13 +318,14 @@ def _lines(lines: Sequence[str], number: int, strings: _Strings) -> bytes:
     )
 
 
-def _line(number: int, texts: Sequence[str], style: Style, strings: _Strings) -> bytes:
+def _line(number: int, texts: Sequence[str], style: Style, strings: _Strings, *, high: int = 0) -> bytes:
     first = strings.add_words(texts)
     cells = "".join(
         f'<c r="{letters(place)}{number}" s="{style.value}" t="s"><v>{first + place}</v></c>'
         for place in range(len(texts))
     )
-    return f'<row r="{number}">{cells}</row>'.encode()
+    height = f' ht="{high}" customHeight="1"' if high else ""
+    return f'<row r="{number}"{height}>{cells}</row>'.encode()
 
 
 def _safe(values: pa.Array) -> pa.Array:

@@ -39,7 +39,9 @@ class Numbered:
 def number(
     findings: pa.Table, named: Mapping[str, tuple[str, str]], *, last: NDArray[np.int8] | None = None
 ) -> Numbered:
-    """Number the problems of findings with columns rule, level, effect, record, row, brukerNr, id, field and value.
+    """Give each finding the number of its problem, and the order in which findings are read.
+
+    `findings` has the columns rule, level, effect, record, row, brukerNr, id, field and value.
 
     `named` gives a rule's problem: its name and what its findings share (row, bruker, value). `last` puts findings
     behind all others (0 first), each a problem apart from what stands; brukerNr and id are empty where there is none.
@@ -75,7 +77,9 @@ def _causes(findings: pa.Table, named: Mapping[str, tuple[str, str]]) -> NDArray
     rules = findings["rule"].combine_chunks().dictionary_encode()
     known = [named.get(rule, (rule, BY_ROW)) for rule in rules.dictionary.to_pylist()]
     name, by = (
-        pa.array([entry[part] for entry in known], pa.string()).take(rules.indices) if known else rules.cast(pa.string())
+        pa.array([entry[part] for entry in known], pa.string()).take(rules.indices)
+        if known
+        else rules.cast(pa.string())
         for part in (0, 1)
     )
     bruker, value = (pc.fill_null(findings[column].combine_chunks(), "") for column in ("brukerNr", "value"))

@@ -6,6 +6,7 @@ A card is told by its main findings (rule, record type, field); the findings tha
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,7 +122,8 @@ def _made(parts: _Parts, contents: Contents) -> list[Card]:
     bodies = _bodies(parts, columns, contents)
     counts = np.diff(np.r_[parts.starts, len(parts.card)])
     problems, persons = parts.distinct("problem"), parts.distinct("brukerNr", parts.filled("brukerNr"))
-    new = np.add.reduceat(np.asarray(pc.equal(parts.findings["status"], Status.NEW.value)).astype(np.int64), parts.starts)
+    is_new = np.asarray(pc.equal(parts.findings["status"], Status.NEW.value))
+    new = np.add.reduceat(is_new.astype(np.int64), parts.starts)
     also = _also(parts, ~main)
     made = []
     for place, row in enumerate(firsts):
@@ -166,10 +168,13 @@ def _bodies(parts: _Parts, columns: dict[str, NDArray[np.bool_]], contents: Cont
     listed, card = parts.findings.take(pa.array(shown)).combine_chunks(), parts.card[shown]
     tags = {"brukerNr": '<td class="key">', "id": '<td class="key">'}
     lines = cells.rows(
-        [(contents.in_words(name, listed), tags.get(name, "<td>"), pa.array(has[card])) for name, has in columns.items()]
+        [
+            (contents.in_words(name, listed), tags.get(name, "<td>"), pa.array(has[card]))
+            for name, has in columns.items()
+        ]
     )
     bounds = np.searchsorted(card, np.arange(len(parts.starts) + 1))
-    return [cells.body(lines, start, end) for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [cells.body(lines, start, end) for start, end in pairwise(bounds)]
 
 
 def _also(parts: _Parts, follows: NDArray[np.bool_]) -> dict[int, tuple[tuple[str, int], ...]]:

@@ -1,4 +1,4 @@
-"""Cells of the page in whole columns: numbers as the language writes them, text as HTML, rows of a table as one text."""
+"""Cells of the page in whole columns: numbers as the language writes them, text as HTML, rows of tables."""
 
 from __future__ import annotations
 

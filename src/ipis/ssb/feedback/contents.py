@@ -164,7 +164,7 @@ class Contents:
         return self.texts[f"indicators.{row.reason}"] if row.reason else ""
 
     def in_words(self, column: str, findings: pa.Table) -> pa.Array:
-        """Give a column of the feilliste in words: codes, record types and fields by their names; others as they are."""
+        """Give a column of the feilliste in words: codes, record types and fields by name; others as they are."""
         values = findings[column].combine_chunks()
         if column in _WORDED:
             return _named(values, self.texts.sections[column])

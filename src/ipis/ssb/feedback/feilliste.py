@@ -197,7 +197,7 @@ def _numbered(listed: pa.Table, named: Mapping[str, tuple[str, str]]) -> pa.Tabl
     status = listed["status"].combine_chunks()
     last = np.asarray(pc.fill_null(pc.index_in(status, value_set=pa.array(["answered", "fixed"])), -1), np.int8) + 1
     # What is fixed has the row numbers of the delivery before: they must not meet this one's.
-    rows = pc.if_else(pa.array(last == 2), pc.subtract(-2, listed["row"]), listed["row"])  # noqa: PLR2004
+    rows = pc.if_else(pa.array(last == 2), pc.subtract(-2, listed["row"]), listed["row"])
     apart = listed.set_column(listed.column_names.index("row"), "row", rows)
     numbered = problems.number(apart, named, last=last.astype(np.int8))
     made = listed.take(pa.array(numbered.order)).append_column("problem", pa.array(numbered.problem))

@@ -60,7 +60,7 @@ class Figures:
     @property
     def is_empty(self) -> bool:
         """Tell whether nobody is in the table."""
-        return self.left_out == self.table.frame.num_rows
+        return bool(self.left_out == self.table.frame.num_rows)
 
     def heading(self, side: str) -> str:
         """Name a side: a table that compares with the delivery before does not say last year."""

@@ -74,10 +74,7 @@ def _indicators(contents: Contents) -> pa.Table:
         texts["indicators.id"]: pa.array([row.id for row in rows]),
         texts["indicators.name"]: pa.array([contents.name_of(row) for row in rows]),
         texts["indicators.unit"]: pa.array([row.unit[language] for row in rows]),
-        **{
-            texts[f"indicators.{name}"]: pa.array(column, pa.float64())
-            for name, column in zip(figures, rounded, strict=True)
-        },
+        **{texts[f"indicators.{name}"]: pa.array(column, pa.float64()) for name, column in figures.items()},
         texts["indicators.open"]: pa.array([row.open_findings for row in rows]),
         texts["indicators.why"]: pa.array([contents.reason_of(row) for row in rows]),
     }

@@ -1,6 +1,6 @@
 """The feedback as one page that needs nothing beside it: no script, no address it loads from, printable.
 
-The first screen answers what is wrong, how much, and what to do first; the rest stands below, and is whole in the files.
+The first screen answers what is wrong, how much, and what to do first; the rest stands below, and whole in the files.
 """
 
 from __future__ import annotations

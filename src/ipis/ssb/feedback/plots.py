@@ -1,6 +1,6 @@
 """Plots of control tables as inline SVG: drawn by the page's own colours, each with a text alternative.
 
-Which table a plot draws, and by which of its keys, is said in the letters (`plot_*` of tilbakemelding.toml); a plot whose
+Which table a plot draws, and by which of its keys, is said in the letters (`plot_*` of tilbakemelding.toml); one whose
 table is not there, or that nobody is in, is left out.
 """
 

@@ -1,7 +1,8 @@
-"""The feedback as one XLSX workbook: an overview, the feilliste with filters and a frozen header, rules, a sheet a table."""
+"""The feedback as one XLSX workbook: an overview, the feilliste with filters and a frozen header, a sheet a table."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -43,8 +44,13 @@ def _overview(contents: Contents, figures: Sequence[Figures]) -> Sheet:
     above = [
         f"{texts['page.title']} {contents.year}",
         f"{contents.kommune} {contents.kommune_name}{district}",
-        f"{texts['page.delivery']} {contents.sequence} · {texts['page.arrived']} {contents.moment(contents.arrived_at)} · "
-        f"{texts['page.counts']} {contents.counts_for}",
+        " · ".join(
+            (
+                f"{texts['page.delivery']} {contents.sequence}",
+                f"{texts['page.arrived']} {contents.moment(contents.arrived_at)}",
+                f"{texts['page.counts']} {contents.counts_for}",
+            )
+        ),
         "",
         texts["page.what_now"],
         *(f"{place}. {step}" for place, step in enumerate(contents.todo(), start=1)),
@@ -58,7 +64,9 @@ def _overview(contents: Contents, figures: Sequence[Figures]) -> Sheet:
     notes = [
         texts["page.cause"],
         texts["page.secret"],
-        texts["answer.how"],
+        "",
+        texts["answer.title"],
+        *re.split(r"(?<=[.?]) (?=[A-ZÅ])", texts["answer.how"]),
         "",
         texts["sheet.contents"],
         *names,
