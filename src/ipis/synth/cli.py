@@ -14,6 +14,7 @@ from ipis.kernel.errors import Misuse
 from ipis.synth.make import Wish, make
 from ipis.synth.national import make_nation, places
 from ipis.synth.people import Place
+from ipis.synth.rates import rates
 
 app = typer.Typer(add_completion=False)
 
@@ -27,7 +28,8 @@ def synth(
     bydel: Annotated[str, typer.Option(help="City district, 00 for the whole municipality.")] = "00",
     national: Annotated[bool, typer.Option("--national", help="All municipalities, a folder each.")] = False,
     persons: Annotated[int | None, typer.Option(min=0, help="Number of persons; else by the inhabitants.")] = None,
-    faults: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the persons that get a fault.")] = 0.0,
+    faults: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Share of the persons with a fault.")] = None,
+    stated: Annotated[bool, typer.Option("--stated", help="Plant the error mix of real deliveries.")] = False,
     innsending: Annotated[int, typer.Option(min=1, max=9999, help="Running number of the submission.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same persons.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the country.")] = 1,
@@ -44,7 +46,9 @@ def synth(
     known = load(folder)
     if (known.register, known.year) != (collection, year):
         raise Misuse("synth.option", option="--definitions", expected=f"{collection} {year}")
-    wish = Wish(persons, faults, innsending, seed)
+    stated = stated or (national and faults is None)
+    share = faults if faults is not None else float(rates()["mix"]["catalogue"]) if stated else 0.0
+    wish = Wish(persons, share, innsending, seed, stated)
     if kommune is None:
         _nation(known, wish, out, jobs)
     else:

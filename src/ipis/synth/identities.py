@@ -51,7 +51,7 @@ def slots(born_in: Ints, woman: Bits, pool: Ints, start: Ints, length: Ints, kep
     place = (place * _STEP + year * _BY_YEAR) % ROOM
     day = place % _DAYS
     individual = place // _DAYS * 2 + ~woman[one][of_group] + 500 * (year >= 2000)
-    usable = np.flatnonzero(_with_check_digits(_stem(_dates(year, day)) * 1000 + individual)[1])
+    usable = np.flatnonzero(with_check_digits(_stem(_dates(year, day)) * 1000 + individual)[1])
     first = np.searchsorted(of_group[usable], np.arange(len(group)))
     mine = usable[first[member[kept]] + turn[kept]]
     return Slots(day[mine], individual[mine])
@@ -59,9 +59,9 @@ def slots(born_in: Ints, woman: Bits, pool: Ints, start: Ints, length: Ints, kep
 
 def numbers(born: Ints, individual: Ints, d_number: Bits) -> tuple[Ints, Bits]:
     """Give the numbers of eleven digits, and which are D-numbers: those wished for whose check digits exist."""
-    plain, _ = _with_check_digits(_stem(born) * 1000 + individual)
+    plain, _ = with_check_digits(_stem(born) * 1000 + individual)
     foreign = np.flatnonzero(d_number)
-    found, usable = _with_check_digits((_stem(born[foreign]) + 400_000) * 1000 + individual[foreign])
+    found, usable = with_check_digits((_stem(born[foreign]) + 400_000) * 1000 + individual[foreign])
     given = np.zeros(len(born), np.bool_)
     given[foreign[usable]] = True
     plain[given] = found[usable]
@@ -90,7 +90,7 @@ def _stem(born: Ints) -> Ints:
     return stem
 
 
-def _with_check_digits(nine: Ints) -> tuple[Ints, Bits]:
+def with_check_digits(nine: Ints) -> tuple[Ints, Bits]:
     """Append two check digits to nine digits; a check digit of ten makes the number unusable."""
     digits = _digits(nine, 9)
     first = -_weighted(digits, FIRST_WEIGHTS[:9]) % 11
@@ -117,5 +117,5 @@ def number_born_in(year: int, serial: int) -> str:
     month, day_of_month = (int(part) for part in str(born).split("-")[1:])
     stem = day_of_month * 10_000 + (month + SYNTHETIC_MONTH) * 100 + year % 100
     individual = np.arange(start, 500) + (500 if year >= 2000 else 0)
-    found, usable = _with_check_digits(stem * 1000 + individual)
+    found, usable = with_check_digits(stem * 1000 + individual)
     return f"{int(found[usable][0]):011}"

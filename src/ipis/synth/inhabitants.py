@@ -100,6 +100,11 @@ def districts_of(collection: Collection, kommune: str) -> Mapping[str, int]:
     return _read(collection).districts.get(kommune, {})
 
 
+def total_of(collection: Collection) -> dict[str, int]:
+    """Give the inhabitants of each municipality."""
+    return {kommune: row["total"] for kommune, row in _read(collection).inhabitants.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What is read once of a collection: inhabitants by municipality and group, and by municipality and district."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from ipis.synth.document import write
 from ipis.synth.draw import draw
+from ipis.synth.faults.listed import write as write_faults
 from ipis.synth.faults.plan import plant
-from ipis.synth.faults.plot import Finding
 from ipis.synth.people import Place
 
 
@@ -21,6 +20,8 @@ class Wish:
     faults: float = 0.0
     innsending: int = 1
     seed: int = 0
+    stated: bool = False
+    """Whether the error mix of real deliveries is planted besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,10 @@ def make(place: Place, wish: Wish, out: Path) -> Made:
     """Draw an extract, plant the faults, and write both files into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     drawn = draw(place, persons=wish.persons, innsending=wish.innsending, seed=wish.seed)
-    planted, findings = plant(drawn, place, wish.faults, wish.seed)
+    planted, listed = plant(drawn, place, wish.faults, wish.seed, stated=wish.stated)
     collection = place.collection
     extract = out / f"{place.kommune}{place.bydel}_{collection.register}_uttrekk_{collection.year}.xml"
     write(planted, collection.layout, extract)
-    listed = out / "faults.csv"
-    with listed.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(Finding._fields)
-        rows.writerows(sorted(findings))
-    return Made(extract, listed, planted.persons, len(planted.rows["tjeneste"]), len(findings))
+    faults = out / "faults.csv"
+    write_faults(listed, faults)
+    return Made(extract, faults, planted.persons, len(planted.rows["tjeneste"]), len(listed))

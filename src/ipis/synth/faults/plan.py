@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.kernel.layout import Layout
-from ipis.synth.faults import circumstances, fields, keys, kinds, persons, services
+from ipis.synth.faults import circumstances, fields, keys, kinds, mix, persons, services, whole
+from ipis.synth.faults.listed import Listed
 from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 from ipis.synth.people import Place
 from ipis.synth.rows import Draw, Rows
@@ -49,16 +50,30 @@ def catalogue(layout: Layout) -> tuple[Fault, ...]:
     return (*(fault for module in ours for fault in module.faults()), *fields.faults(layout))
 
 
-def plant(draw: Draw, place: Place, share: float, seed: int) -> tuple[Draw, list[Finding]]:
-    """Give this share of the persons a fault each; a lower share gives the same faults to fewer of them."""
+def plant(draw: Draw, place: Place, share: float, seed: int, *, stated: bool = False) -> tuple[Draw, Listed]:
+    """Give this share of the persons a fault each; a lower share gives the same faults to fewer of them.
+
+    `stated`: besides, the error mix of real deliveries, and in a few places a fault of the whole delivery.
+    """
+    listed = Listed()
+    if stated:
+        draw = whole.spoil(draw, place, seed)
+    chosen = _chosen(draw.persons, share, place, seed)
+    changed = _plant_entries(draw, place, chosen, seed, listed)
+    if stated:
+        changed = mix.mix(changed, place, np.array(chosen, np.int64), seed, listed)
+    listed.single += _of_delivery(changed, place)
+    return changed, listed
+
+
+def _plant_entries(draw: Draw, place: Place, chosen: list[int], seed: int, listed: Listed) -> Draw:
     entries = catalogue(place.collection.layout)
-    changes, findings = _Changes(), []
-    for serial in _chosen(draw.persons, share, place, seed):
+    changes = _Changes()
+    for serial in chosen:
         plot = _open(draw, place, serial, seed)
-        findings += _plant_one(plot, entries)
+        listed.single += _plant_one(plot, entries)
         changes.take(plot)
-    changed = _apply(draw, changes)
-    return changed, [*findings, *_of_delivery(changed, place)]
+    return _apply(draw, changes)
 
 
 def _chosen(count: int, share: float, place: Place, seed: int) -> list[int]:
@@ -132,6 +147,8 @@ def _with_planted(drawn: Rows | None, planted: list[tuple[int, Row]]) -> Rows:
 
 def _of_delivery(draw: Draw, place: Place) -> Iterator[Finding]:
     """Count what rules on the whole delivery look at; few persons are enough to tip a share."""
+    if draw.header["uttakTid"] <= f"{place.collection.ends_on}T24":
+        yield Finding("K013", "uttrekk", "", "", "uttakTid")
     home = draw.rows["person"].columns["bostedKommuneNr"]
     known = home.filter(pc.is_in(home, pa.array(place.collection.code_values("kommuner"))))
     if _share(pc.not_equal(known, place.kommune)) > _GUESTS:
