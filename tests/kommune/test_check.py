@@ -16,6 +16,8 @@ from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
 from ipis.kommune.told import told
+from ipis.validation.engines import ScanFailed
+from ipis.validation.engines.duckdb import DuckDB
 
 VALUE = "12.13.2017"
 
@@ -290,18 +292,14 @@ def test_flat_files_give_the_same_findings_as_xml(desk, season, tmp_path, capsys
 
 
 def test_a_rule_that_cannot_be_run_is_told(desk, season, monkeypatch, capsys):
-    from ipis.validation import compile as sql
+    original = DuckDB.query
 
-    original = sql.verdict
-    monkeypatch.setattr(
-        sql,
-        "verdict",
-        lambda where, require, scope: (
-            "CAST(error('x') AS TINYINT)"
-            if "110" in original(where, require, scope)
-            else original(where, require, scope)
-        ),
-    )
+    def failing(engine, sql):
+        if " 110" in sql:
+            raise ScanFailed("Conversion Error")
+        return original(engine, sql)
+
+    monkeypatch.setattr(DuckDB, "query", failing)
     assert check(desk, clean(desk)) == 0
     assert "Regel K034 kunne ikke kjøres" in capsys.readouterr().err
 
