@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import openpyxl
 import pytest
 import pyzipper
 from tests.kommune.testvik import KOMMUNE, NUMBERS, YEAR, body, extract, season_pack
@@ -27,13 +28,13 @@ PIN = demo_pin(KOMMUNE)
 CODE = "ABCDEFGHJKMN"
 DEMO = Environment.DEMO
 OWN, MANIFEST = "ab" * 16, "c" * 64
-COLUMNS = "status;level;rule;record;brukerNr;id;field;value;found;expected;do;effect;first_seen"
+COLUMNS = "status;level;problem;rule;record;brukerNr;id;field;value;found;expected;do;effect;first_seen;answer"
 ROWS = (
-    "new;feil;K063;tjeneste;B2;T1;sluttDato;'=1+1;Slutt før start. Rett den.;ventet;gjør;behold;1",
-    "open;advarsel;K048;diagnose;B1;D0;kode;A01;To ganger.;ventet;gjør;behold;1",
-    "open;info;K031;person;B1;;bostedKommuneNr;;Annen kommune.;ventet;gjør;behold;1",
-    "new;advarsel;K014;uttrekk;;;;1;Samme innhold.;ventet;gjør;behold;2",
-    "fixed;feil;K075;tjeneste;B1;T0;orgNr;;Mangler.;ventet;gjør;behold;1",
+    "new;feil;1;K063;tjeneste;B2;T1;sluttDato;'=1+1;Slutt før start. Rett den.;ventet;gjør;behold;1;",
+    "open;advarsel;2;K048;diagnose;B1;D0;kode;A01;To ganger.;ventet;gjør;behold;1;",
+    "open;info;3;K031;person;B1;;bostedKommuneNr;;Annen kommune.;ventet;gjør;behold;1;",
+    "new;advarsel;4;K014;uttrekk;;;;1;Samme innhold.;ventet;gjør;behold;2;",
+    "fixed;feil;5;K075;tjeneste;B1;T0;orgNr;;Mangler.;ventet;gjør;behold;1;",
 )
 
 
@@ -120,7 +121,7 @@ def test_everything_comes_out_readable_by_this_user_alone(home):
     """Folder 0700, files 0600: they name persons."""
     home.carry_in()
     assert home.open() == 0
-    assert {path.name for path in home.out.iterdir()} == {*package(), "worklist.csv"}
+    assert {path.name for path in home.out.iterdir()} == {*package(), "worklist.csv", "worklist.xlsx"}
     assert home.out.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in home.out.iterdir()} == {0o600}
     assert (home.out / "feilliste.csv").read_bytes() == feilliste(*ROWS)
@@ -135,6 +136,39 @@ def test_the_worklist_names_the_municipalitys_own_persons(home):
         ("B2", NUMBERS[1], "K063"), ("", "", "K014"), ("B1", NUMBERS[0], "K048"), ("B1", NUMBERS[0], "K031"),
     ]  # fmt: skip
     assert list(work[0])[:3] == ["brukerNr", "fid", "level"]
+    assert list(work[0])[-2:] == ["svar", "begrunnelse"]
+    assert {row["svar"] + row["begrunnelse"] for row in work} == {""}
+
+
+def test_what_is_answered_is_not_asked_again(home, capsys):
+    """It stands in the feilliste, with the answer; the worklist is what is left to do."""
+    answered = ROWS[1].replace("open;", "answered;", 1) + "Stemmer"
+    home.carry_in(closed(package((ROWS[0], answered))))
+    assert home.open() == 0
+    assert [row["rule"] for row in home.worklist()] == ["K063"]
+    assert "Besvart: 1." in capsys.readouterr().out
+
+
+def test_the_workbook_is_the_worklist_with_every_digit_and_nothing_to_run(home):
+    """A spreadsheet that reads the CSV drops leading zeros; here numbers are text, and columns have the same names."""
+    row = ROWS[0].replace(";B2;T1;", ";'=B2;007;")
+    home.carry_in(closed(package((row,))))
+    assert home.open("--extract", extract(home.folder, bruker=("=B2", "B9"))) == 0
+    sheet = openpyxl.load_workbook(home.out / "worklist.xlsx").active
+    heading, cells = list(sheet.iter_rows())
+    assert [cell.value for cell in heading] == list(home.worklist()[0])
+    assert [cell.value for cell in cells[:2]] == ["=B2", NUMBERS[0]]
+    assert cells[5].value == "007"
+    assert {cell.data_type for cell in cells if cell.value is not None} == {"s"}
+
+
+def test_a_heap_of_control_tables_is_one_line(home, capsys):
+    """Twenty-seven lines that say the same say nothing."""
+    home.carry_in(closed(package(**{f"T{n:02}.csv": b"a" for n in range(1, 28)})))
+    assert home.open() == 0
+    said = capsys.readouterr().out
+    assert "T01.csv – T27.csv" in said
+    assert "T02.csv" not in said
 
 
 def test_without_an_extract_the_worklist_has_no_numbers_and_says_why(home, capsys):
@@ -155,8 +189,8 @@ def test_two_persons_with_one_number_are_both_named(home):
 def test_marks_against_spreadsheets_are_taken_off_and_put_on_again(home):
     """What the record system holds is joined on; what a spreadsheet would run is shown."""
     rows = (
-        "new;feil;K063;tjeneste;'=B1;T1;f;'''x;f;v;g;behold;1",
-        "new;feil;K063;tjeneste;'B9;T1;f;'-5;f;v;g;behold;1",
+        "new;feil;1;K063;tjeneste;'=B1;T1;f;'''x;f;v;g;behold;1;",
+        "new;feil;1;K063;tjeneste;'B9;T1;f;'-5;f;v;g;behold;1;",
     )
     home.carry_in(closed(package(rows)))
     assert home.open("--extract", extract(home.folder, bruker=("=B1", "'B9"))) == 0
@@ -179,9 +213,21 @@ def test_another_ones_extract_is_refused(home, capsys, header, changed):
         (
             ROWS,
             "nb",
-            ["Må rettes: 1. Ses gjennom: 3. Personer det gjelder: 2. Rettet siden sist: 1.", "Neste: gå gjennom"],
+            [
+                "Problemer som må rettes: 1. Som bør ses gjennom: 3. Funn i alt: 4.",
+                "Neste: gå gjennom",
+                "Er noe riktig",
+            ],
         ),
-        (ROWS[1:4], "nn", ["Må rettast: 0. Blir sett gjennom: 3.", "Neste: sjå gjennom worklist.csv."]),
+        (
+            ROWS[1:4],
+            "nn",
+            [
+                "Problem som må rettast: 0. Som bør sjåast gjennom: 3.",
+                "Neste: sjå gjennom worklist.csv.",
+                "Er noko rett",
+            ],
+        ),
         (ROWS[4:], "en", ["Fixed since last time: 1.", "Done: Statistics Norway found nothing to correct."]),
         ((), "nb", ["Ferdig: SSB fant ingenting å rette."]),
     ],
@@ -195,7 +241,7 @@ def test_it_ends_with_what_to_do_next(home, capsys, rows, language, words):
     assert all(word in said for word in words)
     listed = [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
     assert listed == [
-        "worklist.csv", "tilbakemelding.html", "feilliste.xlsx", "feilliste.csv", "T01.csv", "om.json",
+        "worklist.csv", "worklist.xlsx", "tilbakemelding.html", "feilliste.xlsx", "feilliste.csv", "T01.csv", "om.json",
     ]  # fmt: skip
 
 

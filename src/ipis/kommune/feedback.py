@@ -5,8 +5,6 @@ Nothing is written before everything has been read. What comes out is readable b
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import tomllib
@@ -15,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyzipper
 import typer
 
@@ -22,34 +22,28 @@ from ipis.kernel.errors import LANGUAGES, FeedbackRefused, ParcelRefused
 from ipis.kernel.extract import read
 from ipis.kernel.receipt import Kind, Receipt, SignedReceipt
 from ipis.kernel.secret import Secret
+from ipis.kommune import worklist
 from ipis.kommune.pin import read_pin
 from ipis.kommune.season import load_season
 from ipis.lib.storage import measure, write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.kommune.keyring import Keyring, Sealed
 
-WORKLIST: Final = "worklist.csv"
-WORK_COLUMNS: Final = (
-    "brukerNr", "fid", "level", "record", "id", "field", "value", "found", "expected", "do", "status", "rule",
-    "first_seen",
-)  # fmt: skip
-"""The worklist's columns: whom it is about, then what, then where it comes from."""
 _FEILLISTE: Final = "feilliste.csv"
 _ABOUT: Final = "om.json"
-_READ_FIRST: Final = (WORKLIST, "tilbakemelding.html", "feilliste.xlsx", _FEILLISTE)
-_LEVELS: Final = ("kritisk", "feil", "advarsel", "info")
+_OURS: Final = (worklist.NAME, worklist.WORKBOOK)
+_READ_FIRST: Final = (worklist.NAME, worklist.WORKBOOK, "tilbakemelding.html", "feilliste.xlsx", _FEILLISTE)
 _TO_CORRECT: Final = {"kritisk", "feil"}
 _MOST_FILES: Final = 100
 _MOST_BYTES: Final = 512 << 20
 _MOST_RECEIPT_BYTES: Final = 1 << 16
 _CHUNK: Final = 1 << 20
 _MEMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
-_RUNS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
-_MARKED: Final = re.compile(r"'(?=[=+\-@\t\r\n'])")
+_TABLE: Final = re.compile(r"[A-Z][0-9]{2}\.csv")
 
 
 def register(app: typer.Typer) -> None:
@@ -71,11 +65,12 @@ def open_feedback(
     season, ring = load_season(pack, keyring)
     receipt, sent = prove(feedback, season, ring)
     members = unpack(feedback, _passwords(read_pin(pin_file, season.collection.pin), sent.feedback_code))
-    findings = read_findings(members[_FEILLISTE], feedback.name)
-    identifiers = None if extract is None else read_identifiers(extract, season, receipt)
-    worklist = write_worklist(findings, identifiers or {})
-    _write(members | {WORKLIST: worklist}, out)
-    _tell(members, findings, out, with_persons=identifiers is not None)
+    findings = worklist.read_findings(members[_FEILLISTE], feedback.name)
+    known = None if extract is None else read_identifiers(extract, season, receipt)
+    work = worklist.worklist(findings, known)
+    lists = {worklist.NAME: worklist.as_csv(work), worklist.WORKBOOK: worklist.as_workbook(work)}
+    _write(members | lists, out)
+    _tell(members | lists, findings, out, with_persons=known is not None)
 
 
 def prove(feedback: Path, pack: SeasonPack, keyring: Keyring) -> tuple[Receipt, Sealed]:
@@ -113,21 +108,8 @@ def unpack(feedback: Path, passwords: Iterable[Secret]) -> dict[str, bytes]:
     raise FeedbackRefused("open.wrong_pin")
 
 
-def read_findings(feilliste: bytes, name: str) -> list[dict[str, str]]:
-    """Read the feilliste of the zip named, the marks against spreadsheets taken off."""
-    try:
-        text = io.StringIO(feilliste.decode("utf-8-sig"), newline="")
-        header, *rows = csv.reader(text, delimiter=";", strict=True)
-        named = [dict(zip(header, map(_unmarked, row), strict=True)) for row in rows]
-    except (ValueError, csv.Error) as error:
-        raise FeedbackRefused("open.damaged", file=name) from error
-    if not set(WORK_COLUMNS) - {"fid"} <= set(header):
-        raise FeedbackRefused("open.damaged", file=name)
-    return named
-
-
-def read_identifiers(extract: Path, pack: SeasonPack, receipt: Receipt) -> dict[str, str]:
-    """Read brukerNr -> identifier from the municipality's own extract; a doubled brukerNr gives all that bear it.
+def read_identifiers(extract: Path, pack: SeasonPack, receipt: Receipt) -> pa.Table:
+    """Read brukerNr and identifier from the municipality's own extract.
 
     Raises FeedbackRefused for the extract of another sender or year: its numbers would name the wrong persons.
     """
@@ -135,29 +117,7 @@ def read_identifiers(extract: Path, pack: SeasonPack, receipt: Receipt) -> dict[
     its = tuple(own.header.get(name) for name in ("kommuneNr", "bydel", "aargang"))
     if its != (receipt.kommune, receipt.bydel, str(receipt.year)):
         raise FeedbackRefused("open.other_extract", file=extract.name)
-    known: dict[str, list[str]] = {}
-    person = own.tables["person"]
-    for bruker, fid in zip(person["brukerNr"].to_pylist(), person["fid"].to_pylist(), strict=True):
-        if bruker is not None and fid:
-            known.setdefault(bruker, []).append(fid)
-    return {bruker: " / ".join(dict.fromkeys(fids)) for bruker, fids in known.items()}
-
-
-def write_worklist(findings: Sequence[Mapping[str, str]], identifiers: Mapping[str, str]) -> bytes:
-    """Write what is to be looked at: person by person, whoever has the weightiest finding first."""
-    standing = _standing(findings)
-    heaviest: dict[str, int] = {}
-    for row in standing:
-        heaviest[row["brukerNr"]] = min(_weight(row), heaviest.get(row["brukerNr"], len(_LEVELS)))
-    standing.sort(key=lambda row: (_weight(row), row["rule"], row["record"], row["id"]))
-    standing.sort(key=lambda row: (heaviest[row["brukerNr"]], row["brukerNr"]))
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerow(WORK_COLUMNS)
-    for row in standing:
-        with_person = {**row, "fid": identifiers.get(row["brukerNr"], "")}
-        writer.writerow([_marked(with_person[column]) for column in WORK_COLUMNS])
-    return b"\xef\xbb\xbf" + text.getvalue().encode()
+    return worklist.identifiers(own)
 
 
 def _passwords(pin: Secret, code: Secret | None) -> list[Secret]:
@@ -183,7 +143,7 @@ def _check_members(members: list[pyzipper.ZipInfo]) -> None:
     names = [member.filename for member in members]
     if (
         len(names) > _MOST_FILES
-        or len({name.lower() for name in (*names, WORKLIST)}) != len(names) + 1
+        or len({name.lower() for name in (*names, *_OURS)}) != len(names) + len(_OURS)
         or not all(_MEMBER.fullmatch(name) for name in names)
         or sum(member.file_size for member in members) > _MOST_BYTES
         or _FEILLISTE not in names
@@ -197,31 +157,43 @@ def _write(members: Mapping[str, bytes], out: Path) -> None:
         write_durably(out / name, content)
 
 
-def _tell(
-    members: Mapping[str, bytes], findings: Sequence[Mapping[str, str]], out: Path, *, with_persons: bool
-) -> None:
+def _tell(members: Mapping[str, bytes], findings: pa.Table, out: Path, *, with_persons: bool) -> None:
     """Say what each file is for, in the order in which it is read, and what to do next."""
     texts = _texts(_language(members))
     typer.echo(texts["text"]["opened"].format(folder=out))
-    names = [name for name in _READ_FIRST if name in members or name == WORKLIST]
-    names += sorted(set(members) - {*names, _ABOUT}) + [name for name in (_ABOUT,) if name in members]
-    width = max(map(len, names))
-    for name in names:
-        typer.echo(f"  {name:{width}}  {texts['file'].get(name, texts['file']['table'])}")
-    standing = _standing(findings)
-    errors = sum(row["level"] in _TO_CORRECT for row in standing)
-    typer.echo(
-        texts["text"]["counts"].format(
-            errors=errors,
-            others=len(standing) - errors,
-            persons=len({row["brukerNr"] for row in standing} - {""}),
-            fixed=len(findings) - len(standing),
-        )
-    )
-    if standing and not with_persons:
+    listed = _listed(members, texts["file"])
+    width = max(map(len, listed))
+    for name, about in listed.items():
+        typer.echo(f"  {name:{width}}  {about}")
+    work, statuses = worklist.standing(findings), findings["status"].to_pylist()
+    errors = pc.is_in(work["level"], value_set=pa.array(sorted(_TO_CORRECT)))
+    wrong = set(work.filter(errors)["problem"].to_pylist())
+    counts = {
+        "errors": len(wrong),
+        "others": len(set(work["problem"].to_pylist()) - wrong),
+        "findings": work.num_rows,
+        "persons": len(set(work["brukerNr"].to_pylist()) - {""}),
+        "answered": statuses.count("answered"),
+        "fixed": statuses.count("fixed"),
+    }
+    typer.echo(texts["text"]["counts"].format(**counts))
+    if work.num_rows and not with_persons:
         typer.echo(texts["text"]["no_extract"])
-    step = "correct" if errors else "look" if standing else "nothing"
-    typer.echo(typer.style(texts["next"][step].format(worklist=WORKLIST), bold=True))
+    step = "correct" if wrong else "look" if work.num_rows else "nothing"
+    typer.echo(typer.style(texts["next"][step].format(worklist=worklist.NAME), bold=True))
+    if work.num_rows:
+        typer.echo(texts["next"]["answer"].format(worklist=worklist.NAME))
+
+
+def _listed(members: Mapping[str, bytes], about: Mapping[str, str]) -> dict[str, str]:
+    """Name the files and what they are for; the control tables on one line."""
+    tables = sorted(name for name in members if _TABLE.fullmatch(name))
+    listed = {name: about[name] for name in _READ_FIRST if name in members}
+    if tables:
+        listed[tables[0] if len(tables) == 1 else f"{tables[0]} – {tables[-1]}"] = about["table"]
+    rest = sorted(set(members) - {*listed, *tables, _ABOUT})
+    listed |= {name: about.get(name, about["other"]) for name in rest}
+    return listed | {name: about[name] for name in (_ABOUT,) if name in members}
 
 
 def _language(members: Mapping[str, bytes]) -> str:
@@ -238,24 +210,6 @@ def _texts(language: str) -> dict[str, dict[str, str]]:
     return {
         section: {key: text[language] for key, text in keys.items()} for section, keys in tomllib.loads(source).items()
     }
-
-
-def _standing(findings: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    return [row for row in findings if row["status"] != "fixed"]
-
-
-def _weight(row: Mapping[str, str]) -> int:
-    return _LEVELS.index(row["level"]) if row["level"] in _LEVELS else len(_LEVELS)
-
-
-def _unmarked(value: str) -> str:
-    """Take off the mark that SSB put before what a spreadsheet would run."""
-    return value[1:] if _MARKED.match(value) else value
-
-
-def _marked(value: str) -> str:
-    """Mark what a spreadsheet would run, so that it shows it."""
-    return f"'{value}" if value.startswith(_RUNS) else value
 
 
 def _small(path: Path) -> bytes:
