@@ -62,7 +62,8 @@ def main(ground: Ground, *, proved: bool) -> None:
             if checked.outcome is precheck.Outcome.REFUSED:
                 refused.append(place)
                 continue
-            contact = Contact(f"faglig@k{kommune}.kommune.test", "90000000", Secret(demo_pin(kommune)), None, "nb")
+            pin = Secret(demo_pin(season.successor_of(kommune)))
+            contact = Contact(f"faglig@k{kommune}.kommune.test", "90000000", pin, None, "nb")
             wish = seal.Wish(contact, home / f"{place}.forsendelse", None, Limits(None, None))
             seal.seal_prepared(seal.prepare(checked.clear, season.collection.layout), season, ring, wish)
     ended = moment()

@@ -15,7 +15,7 @@ YEAR = 2017
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((0.02, 4), id="four places"),
+        pytest.param((0.02, 2), id="two places"),
         pytest.param((0.05, None), id="every place", marks=pytest.mark.long),
     ],
 )
