@@ -215,6 +215,7 @@ def _arrange(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _contradictions(layout: Layout) -> Iterator[tuple[str, str]]:
     for record in layout.records.values():
+        yield from ((f"{record.name}.{name}", detail) for name, detail in _alike(record))
         for supplied in record.supplied.values():
             if supplied.type not in _SUPPLIED_TYPES or supplied.source not in {"", "register"}:
                 yield f"{record.name}.{supplied.name}", "a supplied column has an unknown type or source"
@@ -235,6 +236,15 @@ def _contradictions(layout: Layout) -> Iterator[tuple[str, str]]:
     for each in layout.trailer.fields.values():
         if each.counts is not None and each.counts not in layout.records:
             yield f"{layout.trailer.name}.{each.name}", "counts no record type"
+
+
+def _alike(record: RecordType) -> Iterator[tuple[str, str]]:
+    """Find names that differ in capitals only: DuckDB would take the one for the other, Spark would not."""
+    seen: dict[str, str] = {}
+    for name in (*record.fields, *record.supplied, *record.derived):
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            yield name, f"differs from {other} in capitals only"
 
 
 def _field_faults(each: Field) -> Iterator[str]:
