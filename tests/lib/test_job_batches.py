@@ -152,3 +152,31 @@ def test_all_jobs_of_a_batch_are_beaten_for(monkeypatch):
 
     Worker(jobs=Job, steps={"load": Batch(prepare, 9)}, poll_seconds=0.01).run(once=True)
     assert seen == ["a", "b"]
+
+
+def test_a_beat_that_meets_a_busy_database_is_not_the_last(monkeypatch, capsys):
+    import time
+
+    from django.db import OperationalError
+
+    monkeypatch.setattr("ipis.lib.jobs.HEARTBEAT_SECONDS", 0.01)
+    beat, tried = Job.beat, []
+
+    def busy_at_first(job):
+        tried.append(job.subject)
+        if len(tried) == 1:
+            raise OperationalError("01815012352")
+        beat(job)
+
+    monkeypatch.setattr(Job, "beat", busy_at_first)
+    queue("a")
+
+    def prepare(jobs):
+        before = Job.objects.get().heartbeat_at
+        time.sleep(0.2)
+        assert Job.objects.get().heartbeat_at > before
+        yield from ((job, job.finish) for job in jobs)
+
+    Worker(jobs=Job, steps={"load": Batch(prepare, 9)}, poll_seconds=0.01).run(once=True)
+    assert states() == {"a": JobState.DONE}
+    assert "01815012352" not in "".join(capsys.readouterr())

@@ -37,13 +37,13 @@ def packed(room, tpf):
     """Put another season pack in place, and the shipped one back afterwards."""
     kept = {path: path.read_bytes() for path in room.pack.glob("*.sesong")}
 
-    def pack(*, changed=None, more=None):
+    def pack(*, changed=None, more=None, version=1):
         shipped = DefinitionFolder.packaged("iplos", YEAR)
         folder = {name: without_code_rules(name, content) for name, content in shipped.items()} | (more or {})
         for name, (old, new) in (changed or {}).items():
             assert old in folder[name]
             folder[name] = folder[name].replace(old, new)
-        make_pack(room, tpf, YEAR, definitions=DefinitionFolder.from_members(folder))
+        make_pack(room, tpf, YEAR, definitions=DefinitionFolder.from_members(folder), version=version)
 
     yield pack
     for path, content in kept.items():

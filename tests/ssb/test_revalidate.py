@@ -45,7 +45,7 @@ def test_a_rule_that_changes_the_verdict_makes_a_second_revision(room, load, enr
     told = [{row["rule"] for row in listed(opened(closed(room, one)))} for one in (first, second)]
     assert told[1] - told[0] == {"K016"}
     assert sorted(path.name for path in (room.data / "funn" / first.delivery.forsendelse).iterdir()) == [
-        "0001.parquet", "0002.parquet",
+        "0001.parquet", "0002.parquet", "tall-0001.parquet",
     ]  # fmt: skip
     revalidate()
     assert len(tilbakemeldinger()) == 2
@@ -71,3 +71,57 @@ def test_before_the_first_feedback_there_is_nothing_to_renew(room, load, revalid
     revalidate()
     assert tilbakemeldinger() == []
     assert [subject for subject, _, _ in jobs("feedback")] == [row.forsendelse]
+
+
+def test_a_new_version_of_the_pack_reaches_exactly_those_it_concerns(room, load, packed, monkeypatch):
+    """One rule changed in mid-collection: all are judged again in one run, one gets a new zip, and one push."""
+    from tests.ssb.conftest import enrol
+    from tests.ssb.fake_tpf import BYDAL, NABO, TESTVIK
+    from tests.ssb.feedback_room import about
+
+    from ipis.ssb.feedback.judge import Judge
+
+    packed(more={"rules/levering.yaml": code_rules("M")})
+    for kommune, bydel, email in (
+        (TESTVIK, "00", "a@b.test"),
+        (NABO, "00", "ingen adresse"),
+        (BYDAL, "01", "c@d.test"),
+    ):
+        enrol(room, kommune, bydel=bydel)
+        load(kommune=kommune, bydel=bydel, email=email, persons=5)
+    worker(room).run(once=True)
+    before = {one.push for one in tilbakemeldinger()}
+    runs, judge_many = [], Judge.judge_many
+    monkeypatch.setattr(
+        Judge, "judge_many", lambda self, its, *more: (runs.append(len(its)), judge_many(self, its, *more))[1]
+    )
+    packed(more={"rules/levering.yaml": code_rules("M S")}, version=2)
+    revalidate_by_command(room)
+    worker(room).run(once=True)
+    assert runs == [3, 1]
+    (new,) = [one for one in tilbakemeldinger() if one.push not in before]
+    assert (new.delivery.kommune, new.revision) == (NABO, 2)
+    assert about(opened(closed(room, new)))["pack_version"] == 2
+    assert {subject for subject, _, _ in jobs("push")} == before | {new.push}
+
+
+def test_chosen_municipalities_alone_are_judged_again(room, load):
+    from tests.ssb.fake_tpf import NABO, TESTVIK
+
+    rows = {kommune: load(kommune=kommune, persons=5)[0] for kommune in (TESTVIK, NABO, "0101")}
+    revalidate_by_command(room, "--kommune", NABO, "--kommune", "0101")
+    assert {subject for subject, _, _ in jobs("revalidate")} == {rows[k].forsendelse for k in (NABO, "0101")}
+
+
+def revalidate_by_command(room, *more):
+    """`ipis ssb revalidate`, in this process."""
+    from typer.testing import CliRunner
+
+    from ipis.ssb import cli
+
+    cli_settings = pytest.MonkeyPatch()
+    with cli_settings.context() as patched:
+        patched.setattr(cli.SsbSettings, "load", classmethod(lambda *_: room))
+        patched.setattr(cli, "_configure", lambda _room: None)
+        done = CliRunner().invoke(cli.app, ["revalidate", "--settings", "x", "--year", "2017", *more])
+    assert done.exit_code == 0, done.output

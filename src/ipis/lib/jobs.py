@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
-from django.db import close_old_connections, connections, models, transaction
+from django.db import DatabaseError, close_old_connections, connections, models, transaction
 
 from ipis.kernel.errors import IpisError, TryLater
 from ipis.lib.log import get_logger
@@ -290,9 +290,13 @@ class _Heartbeat:
 
         beaten = False
         while not self._ended.wait(HEARTBEAT_SECONDS):
-            for job in self._jobs:
-                job.beat()
             beaten = True
+            try:
+                for job in self._jobs:
+                    job.beat()
+            except DatabaseError as error:
+                # A database that is busy now is met again at the next beat: four fit into a lease.
+                get_logger().warning("beat missed", error=type(error).__name__)
         if beaten:
             connection.close()
 

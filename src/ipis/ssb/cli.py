@@ -147,7 +147,7 @@ def revalidate(
     settings: SettingsFile,
     year: Year,
     register: Annotated[str, typer.Option("--collection", help="Register.")] = "iplos",
-    kommune: Annotated[str | None, typer.Option("--kommune", help="One municipality only.")] = None,
+    kommune: Annotated[list[str] | None, typer.Option("--kommune", help="Only this one; give each.")] = None,
 ) -> None:
     """Run the rules of the season pack in place over what is stored; new feedback only where a verdict changed."""
     room = SsbSettings.load(settings)
@@ -161,7 +161,7 @@ def revalidate(
         chosen = [
             delivery
             for delivery in deliveries_as_of(year, room.business_clock().now(), register=register)
-            if kommune in (None, delivery.kommune)
+            if not kommune or delivery.kommune in kommune
         ]
         for delivery in chosen:
             Job.again(REVALIDATE, delivery.forsendelse)
