@@ -30,7 +30,7 @@ rows = st.fixed_dictionaries(
         "vedtak": st.lists(test_both_sides.vedtak, max_size=3),
     }
 )
-deliveries = st.lists(st.tuples(rows, headers, st.none() | rows), min_size=1, max_size=4)
+deliveries = st.lists(st.tuples(rows, headers, st.none() | rows), min_size=1, max_size=3)
 
 
 def content(collection, drawn):
@@ -46,7 +46,7 @@ def told(report):
     return report.findings.table.to_pylist(), dict(report.verdicts), dict(report.culprits)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(deliveries, st.sampled_from(["M", "S"]))
 def test_each_delivery_is_judged_as_if_it_were_alone(drawn, at):
     collection = packaged("iplos", YEAR)
@@ -124,8 +124,8 @@ persons = st.lists(st.fixed_dictionaries({"brukerNr": keys}), max_size=3)
 whole = st.fixed_dictionaries({"person": persons, "ting": things})
 
 
-@settings(max_examples=30)
-@given(st.lists(st.tuples(whole, headers, st.none() | whole), min_size=1, max_size=4))
+@settings(max_examples=10)
+@given(st.lists(st.tuples(whole, headers, st.none() | whole), min_size=1, max_size=3))
 def test_no_derived_column_sees_another_delivery(drawn):
     codes = {"steder": "code,navn\n0403,Hamar\n"}
     collection = desk.collection(RULES, EVERYTHING, codes=codes)

@@ -36,6 +36,12 @@ class Content:
     last_year: Mapping[str, pa.Table] | None = None
 
 
+def rows_of(contents: Sequence[Content]) -> int:
+    """Count the rows of deliveries, those of the year before among them."""
+    given = (tables for content in contents for tables in (content.tables, content.last_year or {}))
+    return sum(table.num_rows for tables in given for table in tables.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Stacked:
     """The rows of one record type of many deliveries, one delivery after the other; `starts` is where each begins."""

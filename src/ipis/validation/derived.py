@@ -19,6 +19,8 @@ from ipis.validation.terms import Column, ColumnInfo, Schema, Term, Type, column
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import pyarrow as pa
+
 OWNER = "_owner"
 """The stored column that holds a row's person: the place of the person's row among those of all deliveries."""
 
@@ -119,6 +121,8 @@ class Resolver:
         self.schemas = {name: dict(schema.columns) for name, schema in world.schemas.items()}
         self.done: dict[tuple[str, str], Derived] = {}
         self.open: list[tuple[str, str]] = []
+        self.by_key: dict[tuple[int, tuple[str, ...]], tuple[pa.Table, pa.Table]] = {}
+        """Lists as they are looked into, one row for each key, beside the list that each was made of."""
         for table in world.tables.values():
             listing = world.lists.get(table.codes)
             if table.codes and (listing is None or listing.type_of(table.key) is None):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ipis.validation import kinds, layout_rules, rulebook, stages, world
 from ipis.validation.compile import HEADER, SQL_TYPES, Scope, quote
-from ipis.validation.content import ROW_KEYS, Content, Stacked, linked, place_persons, stack
+from ipis.validation.content import ROW_KEYS, Content, Stacked, linked, place_persons, rows_of, stack
 from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
 from ipis.validation.terms import Type
@@ -51,7 +51,7 @@ def derived(
     resolver = rulebook.of(collection).resolver
     stored = ((name, column) for name, columns in resolver.world.schemas.items() for column in columns.columns)
     header = ((name, f"{HEADER}.{field}") for name in resolver.world.schemas for field in resolver.world.header)
-    with engine_named(engine) as opened:
+    with engine_named(engine, rows_of(contents)) as opened:
         made = Relations(opened, collection, resolver, resolver.closure([*wanted, *stored, *header]))
         made.prepare(contents, nation)
         yield made
@@ -198,7 +198,14 @@ class Relations:
             listed = self.collection.codes.get(name, nation.get(name))
             if keys and listed is not None and (name, keys) not in self.lists:
                 relation = self.lists[name, keys] = f"l{len(self.lists)}"
-                self.engine.register(relation, _first_of_each(listed, keys))
+                self.engine.register(relation, self._first_of_each(listed, keys))
+
+    def _first_of_each(self, listed: pa.Table, keys: tuple[str, ...]) -> pa.Table:
+        """Give a list with one row for each key; lists are the year's, and made so once."""
+        made = self.resolver.by_key.get((id(listed), keys))
+        if made is None or made[0] is not listed:
+            made = self.resolver.by_key[id(listed), keys] = (listed, _first_of_each(listed, keys))
+        return made[1]
 
     def _add_derived_tables(self, contents: Sequence[Content]) -> None:
         """Register the derived tables' own rows: one for each delivery, or one per delivery and code."""
@@ -206,7 +213,7 @@ class Relations:
             if not any(owner == name for owner, _ in self.needed):
                 continue
             listed = self.collection.codes.get(table.codes) if table.codes else None
-            codes = None if listed is None else _first_of_each(listed, (table.key,))[table.key].combine_chunks()
+            codes = None if listed is None else self._first_of_each(listed, (table.key,))[table.key].combine_chunks()
             each = 1 if not table.codes else 0 if codes is None else len(codes)
             rows = np.tile(np.arange(each, dtype=np.int32), len(contents))
             self.deliveries[name] = np.repeat(np.arange(len(contents), dtype=np.int32), each)

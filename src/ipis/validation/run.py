@@ -18,7 +18,7 @@ from ipis.kernel.layout import Kind as FieldKind
 from ipis.validation import compile as sql
 from ipis.validation import rulebook, world
 from ipis.validation.catalogue import Kind
-from ipis.validation.content import Content
+from ipis.validation.content import Content, rows_of
 from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
 from ipis.validation.findings import Findings, Report
@@ -153,7 +153,7 @@ def _judge(
     needed = {(made.rule.over, sql.stored_name(column)) for made in active for column in made.names()}
     # The rows of a relation are counted even where its rules cannot be assessed.
     needed |= {(made.rule.over, "") for made in book.compiled}
-    with engine_named(engine) as opened:
+    with engine_named(engine, rows_of(group)) as opened:
         relations = Relations(opened, collection, book.resolver, book.resolver.closure(needed))
         relations.prepare(group, nation)
         runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
@@ -270,13 +270,13 @@ class _Runner:
         over = self.book.rules[reading.rule].over or reading.record
         deliveries = self.relations.deliveries[over][places]
         table = self.relations.tables[over]
+        rows = np.asarray(taken(table["_row"], places))
         if over in self.relations.collection.layout.records:
-            rows = np.asarray(taken(table["_row"], places))
-            self.tally.add(reading, deliveries, rows, self._values(reading, places), shown)
+            self.tally.add(reading, deliveries, rows, self._values(reading, places), shown, of_record=True)
             return
         derived = self.book.resolver.world.tables[over]
         value = taken(table[derived.shown_as], places) if derived.codes else pa.nulls(len(places), pa.string())
-        self.tally.add(reading, deliveries, None, value, shown)
+        self.tally.add(reading, deliveries, rows, value, shown, of_record=False)
 
     def _values(self, reading: Reading, places: NDArray[np.intp]) -> pa.Array:
         """Give the values as they stood; an id is the municipality's own business and is shown beside."""

@@ -43,11 +43,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The findings of one reading: their deliveries and rows (-1: none), the values and what messages name."""
+    """The findings of one reading: their deliveries and rows, the values and what messages name.
+
+    Of findings about the delivery the row is that of the derived table, beyond all that a record can have.
+    """
 
     reading: Reading
     deliveries: NDArray[np.int32]
-    rows: NDArray[np.int32]
+    rows: NDArray[np.int64]
     values: pa.Array
     shown: pa.Array
 
@@ -105,12 +108,14 @@ class Tally:
         self,
         reading: Reading,
         deliveries: NDArray[np.int32],
-        rows: NDArray[np.int32] | None,
+        rows: NDArray[np.int32],
         values: pa.Array,
         shown: list[pa.Array],
+        *,
+        of_record: bool,
     ) -> None:
-        """Take findings; `rows` None: they are about the delivery."""
-        placed = np.full(len(deliveries), _LAST, np.int32) if rows is None else rows
+        """Take findings at rows of a record type, or of a derived table: these are about the delivery."""
+        placed = rows.astype(np.int64) if of_record else rows + np.int64(_LAST)
         self.found.append(_Found(reading, deliveries, placed, values, _lists(shown, len(deliveries))))
 
     def verdicts(self, delivery: int) -> dict[str, Verdict]:
@@ -137,7 +142,7 @@ class Tally:
         columns = [
             rules[0].take(pa.array(rules[1][order])),
             records[0].take(pa.array(records[1][order])),
-            pa.array(rows[order], mask=rows[order] == _LAST),
+            pa.array(rows[order].astype(np.int32), mask=rows[order] >= _LAST),
             fields[0].take(pa.array(fields[1][order])),
             pa.concat_arrays([each.values for each in self.found]).take(places),
             pa.concat_arrays([each.shown for each in self.found]).take(places),

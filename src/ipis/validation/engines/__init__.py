@@ -53,8 +53,8 @@ class Engine(Protocol):
         """Close the engine."""
 
 
-def engine_named(name: str) -> Engine:
-    """Open an engine: "duckdb", the embedded one, or "spark" (extra `spark`), the distributed one."""
+def engine_named(name: str, rows: int = 0) -> Engine:
+    """Open an engine for about so many rows: "duckdb", embedded, or "spark" (extra `spark`), distributed."""
     if name == "spark":
         from ipis.validation.engines.spark import Spark
 
@@ -64,4 +64,4 @@ def engine_named(name: str) -> Engine:
         raise ValueError(message)
     from ipis.validation.engines.duckdb import DuckDB
 
-    return DuckDB()
+    return DuckDB(rows)
