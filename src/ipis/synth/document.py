@@ -61,10 +61,21 @@ def _persons(draw: Draw, layout: Layout, first: int, last: int) -> memoryview:
 
 def _lines(rows: Rows, record: RecordType, ending: str) -> pa.Array:
     """Join each row's attributes to one element; an absent value leaves no attribute."""
-    parts = [pa.array([f"<{record.element}"] * len(rows))]
-    given = [name for name in record.fields if name in rows.columns]
-    parts += [pc.binary_join_element_wise(f' {name}="', rows.columns[name], '"', "") for name in given]
-    parts.append(pa.array([ending] * len(rows)))
+    parts: list[pa.Array | str] = []
+    text = f"<{record.element}"
+    for name in record.fields:
+        column = rows.columns.get(name)
+        if column is None or column.null_count == len(column):
+            continue
+        if column.null_count:
+            parts += [text, pc.binary_join_element_wise(f' {name}="', column, '"', "")]
+            text = ""
+        else:
+            parts += [f'{text} {name}="', column]
+            text = '"'
+    parts = [part for part in [*parts, text + ending] if not isinstance(part, str) or part]
+    if all(isinstance(part, str) for part in parts):
+        return pa.array(["".join(parts)] * len(rows), pa.string())
     return pc.binary_join_element_wise(*parts, "", null_handling="skip")
 
 

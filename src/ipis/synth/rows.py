@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
+
+
+_FIRST_DAY, _DAYS = -25_567, 91_310
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +79,15 @@ def decimals(values: NDArray[np.float64], scale: int, absent: Bits | None = None
 
 def dates(days: Ints, absent: Bits | None = None) -> pa.Array:
     """Write days since 1970-01-01 as yyyy-mm-dd."""
-    low = int(days.min(initial=0))
-    known = _calendar(low, int(days.max(initial=0)) - low + 1)
-    return known.take(pa.array(days - low, mask=absent))
+    places = np.clip(days - _FIRST_DAY, 0, _DAYS - 1).astype(np.int32)
+    return _calendar().take(pa.array(places, mask=absent))
 
 
-@lru_cache(maxsize=64)
-def _calendar(first: int, count: int) -> pa.Array:
-    return pa.array(np.arange(first, first + count, dtype=np.int32)).cast(pa.date32()).cast(pa.string())
+@cache
+def _calendar() -> pa.Array:
+    """Write all days from 1900 to 2149 once."""
+    days = np.arange(_FIRST_DAY, _FIRST_DAY + _DAYS, dtype=np.int32)
+    return pa.array(days).cast(pa.date32()).cast(pa.string())
 
 
 def choices(words: Sequence[str], places: Ints, absent: Bits | None = None) -> pa.Array:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ipis.kernel.collection import Collection
 from ipis.synth.inhabitants import total_of
 from ipis.synth.lots import named
 from ipis.synth.people import Place
@@ -20,17 +21,28 @@ from ipis.synth.rows import Bits, Draw, Rows, blank
 KINDS = ("service", "early", "no_refusals", "guests", "endless", "undecided")
 
 
+_DRAWN: dict[tuple[int, int], tuple[Collection, dict[str, str]]] = {}
+
+
 def fault_of(place: Place, seed: int) -> str:
     """Give the kind of fault that a place's delivery has as a whole; empty for nearly all."""
-    settings = rates()["mix"]["whole"]
-    low, high = settings["inhabitants"]
     if place.bydel != place.collection.no_bydel:
         return ""
-    sizes = total_of(place.collection)
-    suitable = [name for name in sizes if low <= sizes[name] <= high and name not in place.collection.agreements]
-    ranked = sorted(suitable, key=lambda name: int(named(f"whole {seed} {place.collection.year} {name}")))
-    kinds = [kind for kind in KINDS for _ in range(settings[kind])]
-    return dict(zip(ranked, kinds, strict=False)).get(place.kommune, "")
+    # By identity, with the collection kept: it holds tables and cannot be a key itself.
+    key = (id(place.collection), seed)
+    if key not in _DRAWN:
+        _DRAWN[key] = place.collection, _draw(place.collection, seed)
+    return _DRAWN[key][1].get(place.kommune, "")
+
+
+def _draw(collection: Collection, seed: int) -> dict[str, str]:
+    """Draw which municipalities of middling size have which fault."""
+    settings = rates()["mix"]["whole"]
+    low, high = settings["inhabitants"]
+    sizes = total_of(collection)
+    suitable = [name for name in sizes if low <= sizes[name] <= high and name not in collection.agreements]
+    ranked = sorted(suitable, key=lambda name: int(named(f"whole {seed} {collection.year} {name}")))
+    return dict(zip(ranked, (kind for kind in KINDS for _ in range(settings[kind])), strict=False))
 
 
 def missing_service(place: Place, seed: int) -> str:
