@@ -181,3 +181,43 @@ def test_two_answers_to_one_key_refuse_the_whole(make, door, intake):
     door.send(made)
     intake.run(once=True)
     assert Forsendelse.objects.get(forsendelse=made.forsendelse).problem == "parcel.answers"
+
+
+def told(room, one):
+    """(status, answer) of each line of a tilbakemelding's feilliste, by rule and id."""
+    from tests.ssb.feedback_room import closed, listed, opened
+
+    rows = listed(opened(closed(room, one)))
+    return {(row["rule"], row["brukerNr"], row["id"], row["field"]): (row["status"], row["answer"]) for row in rows}
+
+
+def a_fault(lines):
+    """A finding of a service of a person."""
+    return next(key for key in lines if key[2].startswith("tjenesteId") and key[1] == "B3")
+
+
+def test_from_fault_to_answer_and_over_the_turn_of_the_year(room, load, at):
+    """Open, answered, answered next year under new numbers; open again for the one who cannot be linked."""
+    from tests.ssb.conftest import enrol
+    from tests.ssb.feedback_room import tilbakemeldinger, worker
+
+    at(BEFORE)
+    enrol(room, year=YEAR - 1)
+    load(year=YEAR - 1, arrived_at=BEFORE, persons=6)
+    worker(room).run(once=True)
+    first = told(room, tilbakemeldinger()[0])
+    rule, bruker, own_id, field = a_fault(first)
+    assert first[rule, bruker, own_id, field][0] == "new"
+    given = answer(rule, bruker=bruker, own_id=own_id, field=field)
+    load(year=YEAR - 1, arrived_at=BEFORE, persons=6, sequence=2, answers=(given,))
+    worker(room).run(once=True)
+    second = told(room, tilbakemeldinger()[1])
+    assert second[rule, bruker, own_id, field] == ("answered", "avklart")
+    assert {status for key, (status, _) in second.items() if key[:3] != (rule, bruker, own_id)} <= {"open", "new"}
+    at(datetime(2018, 1, 3, 9, 5, tzinfo=UTC))
+    enrol(room)
+    for sequence, unlinkable, status in ((1, frozenset(), "answered"), (2, frozenset({3}), "open")):
+        load(sequence=sequence, persons=6, bruker="NY", seed=4, unlinkable=unlinkable)
+        worker(room).run(once=True)
+        found = told(room, tilbakemeldinger()[-1])
+        assert {its for key, (its, _) in found.items() if key[0] == rule and key[1] == "NY3"} == {status}
