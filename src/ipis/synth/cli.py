@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ipis.kernel.collection import Collection, DefinitionFolder, load
 from ipis.kernel.errors import Misuse
+from ipis.synth.flat import FORMS
 from ipis.synth.make import Wish, make
 from ipis.synth.national import make_nation, places
 from ipis.synth.people import Place
@@ -32,6 +33,7 @@ def synth(
     stated: Annotated[bool, typer.Option("--stated", help="Plant the error mix of real deliveries.")] = False,
     innsending: Annotated[int, typer.Option(min=1, max=9999, help="Running number of the submission.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same persons.")] = 0,
+    form: Annotated[str, typer.Option("--format", help="xml, or a folder of csv or parquet files.")] = "xml",
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the country.")] = 1,
     definitions: Annotated[Path | None, typer.Option(help="Another definition folder than the one shipped.")] = None,
 ) -> None:
@@ -42,13 +44,15 @@ def synth(
         raise Misuse("synth.option", option="--kommune", expected="NNNN")
     if not re.fullmatch("[0-9]{2}", bydel):
         raise Misuse("synth.option", option="--bydel", expected="NN")
+    if form not in {"xml", *FORMS}:
+        raise Misuse("synth.option", option="--format", expected=" | ".join(("xml", *FORMS)))
     folder = DefinitionFolder.from_path(definitions) if definitions else DefinitionFolder.packaged(collection, year)
     known = load(folder)
     if (known.register, known.year) != (collection, year):
         raise Misuse("synth.option", option="--definitions", expected=f"{collection} {year}")
     stated = stated or (national and faults is None)
     share = faults if faults is not None else float(rates()["mix"]["catalogue"]) if stated else 0.0
-    wish = Wish(persons, share, innsending, seed, stated)
+    wish = Wish(persons, share, innsending, seed, stated, form)
     if kommune is None:
         _nation(known, wish, out, jobs)
     else:
@@ -59,7 +63,7 @@ def _place(place: Place, wish: Wish, out: Path) -> None:
     console = Console(stderr=True, soft_wrap=True)
     with console.status(f"{place.kommune} {place.collection.year}"):
         made = make(place, wish, out)
-    size = made.extract.stat().st_size / 1e6
+    size = made.size / 1e6
     console.print(
         f"{made.extract}: {made.persons} persons, {size:.1f} MB; {made.faults.name}: {made.findings} findings"
     )

@@ -14,13 +14,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ipis.kernel.collection import Collection, DefinitionFolder, load
-from ipis.synth.make import Made, Wish, make
+from ipis.synth.faults.whole import fault_of, missing_service
+from ipis.synth.make import Wish, make
 from ipis.synth.people import Place
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceMade:
-    """A line of summary.csv: the place, what was drawn, findings in its faults.csv, size of its extract in bytes."""
+    """A line of summary.csv: the place, what was drawn, findings in its faults.csv, size of its extract in bytes.
+
+    `whole`: the fault of the whole delivery, and `missing` the service type that it lacks; empty for nearly all.
+    """
 
     kommune: str
     bydel: str
@@ -29,6 +33,8 @@ class PlaceMade:
     services: int
     findings: int
     bytes: int
+    whole: str
+    missing: str
 
 
 def places(collection: Collection) -> list[Place]:
@@ -90,14 +96,10 @@ def _make(place: Place, wish: Wish, out: Path) -> PlaceMade:
         persons=made.persons,
         services=made.services,
         findings=made.findings,
-        bytes=_size(made),
+        bytes=made.size,
+        whole=fault_of(place, wish.seed) if wish.stated else "",
+        missing=missing_service(place, wish.seed) if wish.stated else "",
     )
-
-
-def _size(made: Made) -> int:
-    if made.extract.is_file():
-        return made.extract.stat().st_size
-    return sum(file.stat().st_size for file in made.extract.iterdir())
 
 
 def _write_summary(path: Path, made: list[PlaceMade]) -> None:

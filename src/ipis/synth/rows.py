@@ -41,10 +41,14 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One extract before it is written: the header's fields and the rows of each record type."""
+    """One extract before it is written: the header's fields and the rows of each record type.
+
+    `orphans`: user numbers of rows whose person, numbered on after the last one, is not there.
+    """
 
     header: Mapping[str, str]
     rows: Mapping[str, Rows]
+    orphans: tuple[str, ...] = ()
 
     @property
     def persons(self) -> int:

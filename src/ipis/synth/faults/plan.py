@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.kernel.layout import Layout
-from ipis.synth.faults import circumstances, fields, keys, kinds, mix, persons, services, whole
+from ipis.synth.faults import circumstances, fields, keys, kinds, mix, orphans, persons, services, whole
 from ipis.synth.faults.listed import Listed
 from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 from ipis.synth.people import Place
@@ -23,6 +23,7 @@ _GROUP = 64
 
 _GUESTS, _ENDLESS, _UNDECIDED = 0.10, 0.98, 0.30
 _MANY_DECISIONS = 200
+_ON_USER_NUMBERS = frozenset({"K018", "K019"})
 
 
 @dataclass(slots=True)
@@ -50,28 +51,36 @@ def catalogue(layout: Layout) -> tuple[Fault, ...]:
     return (*(fault for module in ours for fault in module.faults()), *fields.faults(layout))
 
 
-def plant(draw: Draw, place: Place, share: float, seed: int, *, stated: bool = False) -> tuple[Draw, Listed]:
+def plant(
+    draw: Draw, place: Place, share: float, seed: int, *, stated: bool = False, flat: bool = False
+) -> tuple[Draw, Listed]:
     """Give this share of the persons a fault each; a lower share gives the same faults to fewer of them.
 
     `stated`: besides, the error mix of real deliveries, and in a few places a fault of the whole delivery.
+    `flat`: rows without a person are added, and user numbers are left alone, since rows hang on them.
     """
     listed = Listed()
     if stated:
         draw = whole.spoil(draw, place, seed)
     chosen = _chosen(draw.persons, share, place, seed)
-    changed = _plant_entries(draw, place, chosen, seed, listed)
+    unfit = _ON_USER_NUMBERS if flat else frozenset()
+    changed = _plant_entries(draw, place, chosen, seed, listed, unfit)
     if stated:
         changed = mix.mix(changed, place, np.array(chosen, np.int64), seed, listed)
+    if flat:
+        changed = orphans.add(changed, place, share, seed, listed)
     listed.single += _of_delivery(changed, place)
     return changed, listed
 
 
-def _plant_entries(draw: Draw, place: Place, chosen: list[int], seed: int, listed: Listed) -> Draw:
+def _plant_entries(
+    draw: Draw, place: Place, chosen: list[int], seed: int, listed: Listed, unfit: frozenset[str]
+) -> Draw:
     entries = catalogue(place.collection.layout)
     changes = _Changes()
     for serial in chosen:
         plot = _open(draw, place, serial, seed)
-        listed.single += _plant_one(plot, entries)
+        listed.single += _plant_one(plot, entries, unfit)
         changes.take(plot)
     return _apply(draw, changes)
 
@@ -101,11 +110,11 @@ def _rows_of(record: str, drawn: Rows, serial: int) -> Iterator[Row]:
         yield Row(record, place, {name: column[place].as_py() for name, column in drawn.columns.items()})
 
 
-def _plant_one(plot: Plot, entries: tuple[Fault, ...]) -> list[Finding]:
+def _plant_one(plot: Plot, entries: tuple[Fault, ...], unfit: frozenset[str]) -> list[Finding]:
     """Try the entries in a random order weighted by how often each is wanted; the first that fits is planted."""
     order = sorted(entries, key=lambda entry: plot.rng.random() ** (1 / entry.weight), reverse=True)
     for entry in order:
-        findings = entry.plant(plot)
+        findings = None if entry.rule in unfit else entry.plant(plot)
         if findings is not None:
             return findings
     raise AssertionError("every person has a field that can be faulty")
