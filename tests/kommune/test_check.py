@@ -15,7 +15,7 @@ from ipis.kernel.environment import Environment
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
-from ipis.kommune.told import told
+from ipis.kommune.told import Told, told
 from ipis.validation.engines import ScanFailed
 from ipis.validation.engines.duckdb import DuckDB
 
@@ -325,3 +325,31 @@ def test_check_trusts_the_pack_that_seal_would(tmp_path, capsys):
 def test_a_demo_may_be_laid_out_anew(tmp_path):
     one, other = (testvik.desk(tmp_path / name) for name in "ab")
     assert check(one, clean(one)) == check(replace(one, pack=other.pack), clean(one)) == 0
+
+
+def test_a_problem_is_told_once_with_what_follows_from_it(desk, season):
+    """Root cause first: what goes away with it stands beneath, and both numbers are told."""
+    table = pa.table(
+        {
+            "rule": ["K035", "K036", "K036", "K036"],
+            "level": ["feil"] * 4,
+            "effect": ["hold_utenfor", "behold", "behold", "behold"],
+            "record": ["person", "tjeneste", "tjeneste", "tjeneste"],
+            "row": [0, 0, 1, 2],
+            "brukerNr": ["B1", "B1", "B1", "B2"],
+            "id": ["", "T0", "T1", "T2"],
+            "field": ["dodsDato", "sluttDato", "sluttDato", "sluttDato"],
+            "value": ["", "", "", ""],
+            "found": ["død", "løper", "løper", "løper"],
+            "expected": ["a", "b", "b", "b"],
+            "do": ["c", "d", "d", "d"],
+            "problem": [1, 1, 1, 2],
+        }
+    )
+    first, second = Told(table, "nb").groups()
+    assert (first.rule, first.problems, first.count, first.also, first.found) == ("K035", 1, 3, {"K036": 2}, "død")
+    assert (second.rule, second.problems, second.count, second.also) == ("K036", 1, 1, {})
+    checked = precheck.run(clean(desk), season)
+    text = Page(page(checked, Told(table, "nb"), season, "x.xml")).text
+    assert "Når dette er rettet, faller også bort: K036 (2)." in text
+    assert "1 problem · 3 funn" in text

@@ -240,7 +240,9 @@ def test_half_a_million_findings_are_listed_in_seconds():
     rule = pa.array([f"K{n:03}" for n in range(60)]).take(pa.array(rows % 60))
     listed = {"rule": rule, "level": pa.repeat("feil", count), "effect": pa.repeat("behold", count), "row": rows}
     stored = pa.table({**listed, **same, "first_seen": pa.repeat(pa.scalar(1, pa.int32()), count)}).select(STORED.names)
-    named = pa.table({"_row": rows, "brukerNr": pa.array(rows // 3).cast(pa.string()), "id": pa.array(rows).cast(pa.string())})
+    named = pa.table(
+        {"_row": rows, "brukerNr": pa.array(rows // 3).cast(pa.string()), "id": pa.array(rows).cast(pa.string())}
+    )
     now = Keyed(stored.cast(STORED), {"tjeneste": named}, {"K000": ("a", "bruker"), "K001": ("a", "bruker")})
     start = time.perf_counter()
     made = make_feilliste(now, Keyed(now.findings.slice(0, count // 2), now.keys))

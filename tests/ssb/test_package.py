@@ -15,10 +15,10 @@ from tests.ssb.test_feilliste import findings, keys
 from ipis.kernel.collection import DefinitionFolder, load
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused
 from ipis.kernel.secret import Secret
+from ipis.ssb.feedback.cards import SHOWN
 from ipis.ssb.feedback.contents import Contents
 from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
-from ipis.ssb.feedback.cards import SHOWN
 from ipis.ssb.feedback.texts import load_texts
 from ipis.ssb.tables.compare import Sides, compare
 from ipis.ssb.tables.compute import CELLS

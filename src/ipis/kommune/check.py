@@ -103,12 +103,15 @@ def _summarise(checked: Checked, found: Told, layout: Layout, console: Console, 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("rule", "level", "count", "about", "do"):
         table.add_column(texts["column"][heading], justify="right" if heading == "count" else "left")
-    for group in found.groups():
+    groups = found.groups()
+    for group in groups:
         about = group.about(layout, found.language)
         level = Text(texts["level"][group.level], style=_STYLE[group.level])
-        table.add_row(Text(group.rule), level, str(group.count), Text(about), Text(group.do))
+        table.add_row(Text(group.rule), level, str(group.problems), Text(about), Text(group.do))
     if found.table.num_rows:
         out.print(table)
+        counts = {"problems": sum(group.problems for group in groups), "findings": found.table.num_rows}
+        out.print(texts["text"]["counts"].format(**counts))
     out.print(texts["outcome"][checked.outcome], style="bold")
     if report is not None:
         out.print(texts["text"]["written"].format(file=report))

@@ -1,7 +1,11 @@
-"""Findings as a person is told them: level, effect, the municipality's own keys and a message, the heaviest first."""
+"""Findings as a person is told them: problem by problem, with the municipality's own keys and a message.
+
+The weightiest problem comes first, its main finding first; what follows from it stands beneath.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipis.validation import rulebook
+from ipis.validation import problems, rulebook
 from ipis.validation.catalogue import Effect, Level
 
 if TYPE_CHECKING:
@@ -19,12 +23,10 @@ if TYPE_CHECKING:
     from ipis.kernel.layout import Layout, RecordType
     from ipis.kommune.precheck import Checked
 
-_WEIGHT = {Level.KRITISK: 0, Level.FEIL: 1, Level.ADVARSEL: 2, Level.INFO: 3}
-
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All findings of one rule that are to be met in one way."""
+    """Problems that are met in one way: told by the rule of their main findings, with what follows from them."""
 
     rule: str
     level: Level
@@ -38,13 +40,28 @@ class Group:
         """Count the findings."""
         return len(self.rows)
 
+    @property
+    def problems(self) -> int:
+        """Count the problems."""
+        return len({row["problem"] for row in self.rows})
+
+    @property
+    def mains(self) -> tuple[Mapping[str, Any], ...]:
+        """Give the findings of the rule itself, without what follows from them."""
+        return tuple(row for row in self.rows if row["rule"] == self.rule)
+
+    @property
+    def also(self) -> dict[str, int]:
+        """Count by rule the findings that follow, and go away when the problem is mended."""
+        return dict(Counter(row["rule"] for row in self.rows if row["rule"] != self.rule))
+
     def any(self, column: str) -> bool:
         """Tell whether any of the findings has a value in a column."""
         return any(row[column] for row in self.rows)
 
     def about(self, layout: Layout, language: str) -> str:
         """Name the first two fields that the findings are about, each with its record type, without any value."""
-        named = dict.fromkeys((row["record"], row["field"]) for row in self.rows)
+        named = dict.fromkeys((row["record"], row["field"]) for row in self.mains)
         labels = []
         for record, field in list(named)[:2]:
             known = layout.records.get(record, layout.header)
@@ -54,23 +71,25 @@ class Group:
 
     @property
     def found(self) -> str:
-        """Give the one sentence that holds for all, or nothing where each has its own."""
-        sentences = {row["found"] for row in self.rows}
+        """Give the one sentence that holds for all main findings, or nothing where each has its own."""
+        sentences = {row["found"] for row in self.mains}
         return sentences.pop() if len(sentences) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Findings in the order in which they are read: the heaviest first, then by rule and record."""
+    """Findings in the order in which they are read: the weightiest problem first, its main finding first."""
 
     table: pa.Table
     language: str
 
     def groups(self) -> list[Group]:
-        """Put together what is to be met in one way: the same rule, expectation and remedy."""
+        """Put together problems that are met in one way: the same rule, expectation and remedy of the main finding."""
         grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        kinds: dict[int, tuple[str, str, str]] = {}
         for row in self.table.to_pylist():
-            grouped.setdefault((row["rule"], row["expected"], row["do"]), []).append(row)
+            kind = kinds.setdefault(row["problem"], (row["rule"], row["expected"], row["do"]))
+            grouped.setdefault(kind, []).append(row)
         return [
             Group(rule, Level(rows[0]["level"]), Effect(rows[0]["effect"]), expected, do, tuple(rows))
             for (rule, expected, do), rows in grouped.items()
@@ -100,12 +119,13 @@ def told(checked: Checked, collection: Collection, language: str) -> Told:
         "do": do,
         "message": pc.binary_join_element_wise(found, expected, do, " "),
     }
-    weight = pa.array([_WEIGHT[rules[name].level] for name in names], pa.int8())
-    order = pc.sort_indices(
-        pa.table({"weight": weight, "rule": table["rule"], "record": table["record"], "row": table["row"]}),
-        sort_keys=[("weight", "ascending"), ("rule", "ascending"), ("record", "ascending"), ("row", "ascending")],
-    )
-    return Told(pa.table(columns).take(order), language)
+    written = pa.table(columns)
+    keyed = written
+    for name in ("brukerNr", "id"):
+        keyed = keyed.set_column(keyed.column_names.index(name), name, pc.fill_null(keyed[name], ""))
+    numbered = problems.number(keyed, {name: (rule.problem.name, rule.problem.by) for name, rule in rules.items()})
+    ordered = written.take(pa.array(numbered.order)).append_column("problem", pa.array(numbered.problem))
+    return Told(ordered, language)
 
 
 def _keys(
