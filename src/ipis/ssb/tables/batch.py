@@ -7,7 +7,7 @@ added here. The unit, in which several deliveries may be counted together, is jo
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +15,11 @@ import pyarrow as pa
 
 from ipis.ssb.tables.conditions import POST, PSEUDO
 from ipis.ssb.tables.query import PERSON, UNIT
+from ipis.validation import rulebook
 from ipis.validation.compile import quote
-from ipis.validation.relations import Content, derived
+from ipis.validation.content import Content
+from ipis.validation.engines import engine_named
+from ipis.validation.relations import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,8 +44,11 @@ class Batch:
     """The relations of many deliveries by record type; each has `_unit` and `_everyone` besides its columns."""
 
     engine: Engine
-    scope: Scope
-    names: dict[str, str] = field(default_factory=dict)
+    relations: dict[str, tuple[str, Scope]] = field(default_factory=dict)
+
+    def of(self, record: str) -> tuple[str, Scope]:
+        """Give a record type's relation, and the scope in which expressions over it are written."""
+        return self.relations[record]
 
     def query(self, sql: str) -> pa.Table:
         """Run one query."""
@@ -56,19 +62,24 @@ def batch(
     wanted: Iterable[tuple[str, str]],
     units: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
-    """Open the relations of many deliveries with the derived columns that are wanted."""
-    contents = [Content({name: _as_given(table) for name, table in one.tables.items()}, one.header) for one in counted]
-    with derived(collection, contents, wanted) as relations:
-        engine = relations.engine
+    """Open the relations of many deliveries with the columns that are wanted, and no others."""
+    resolver = rulebook.of(collection).resolver
+    needed = resolver.closure(wanted)
+    contents = [Content(_narrowed(one.tables, needed, collection), one.header) for one in counted]
+    with engine_named("duckdb") as engine:
+        relations = Relations(engine, collection, resolver, needed)
+        relations.prepare(contents)
         of = np.arange(len(counted), dtype=np.int32) if units is None else np.array(units, np.int32)
         engine.register("units", pa.table({"_delivery": np.arange(len(counted), dtype=np.int32), UNIT: of}))
-        made = Batch(engine, relations.scope)
+        made = Batch(engine)
         for name in collection.layout.records:
-            made.names[name] = _view(engine, name, f"r.*, r._owner AS {PERSON}", relations.names[name])
+            view = _view(engine, name, f"r.*, r._owner AS {PERSON}", relations.names[name])
+            made.relations[name] = view, relations.scope_of(name)
         for name, columns in PSEUDO.items():
             engine.register(f"x_{name}", _stacked(name, columns, counted))
             listed = ", ".join(f"r.{quote(column)}" for column in columns)
-            made.names[name] = _view(engine, name, f"{listed}, CAST(NULL AS INTEGER) AS {PERSON}", f"x_{name}")
+            view = _view(engine, name, f"{listed}, CAST(NULL AS INTEGER) AS {PERSON}", f"x_{name}")
+            made.relations[name] = view, replace(relations.scope, dirty=frozenset())
         yield made
 
 
@@ -77,9 +88,21 @@ def _view(engine: Engine, name: str, columns: str, source: str) -> str:
     return f"m_{name}"
 
 
-def _as_given(table: pa.Table) -> pa.Table:
-    """Leave out the texts of what did not parse: once the effects are applied, it counts as not given."""
-    return table.drop_columns([name for name in table.column_names if name.endswith("__raw")])
+def _narrowed(
+    tables: Mapping[str, pa.Table], needed: set[tuple[str, str]], collection: Collection
+) -> dict[str, pa.Table]:
+    """Take of each table what is needed, and what ties a row to its person.
+
+    The texts of what did not parse are left out: once the effects are applied, it counts as not given.
+    """
+    ties = {"_row", "_person", "person_key"}
+    made = {}
+    for name, table in tables.items():
+        keys = collection.layout.records[name].key_fields[:1]
+        made[name] = table.select(
+            [each for each in table.column_names if each in ties or each in keys or (name, each) in needed]
+        )
+    return made
 
 
 def _stacked(name: str, columns: Sequence[str], counted: Sequence[Counted]) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ipis.ssb.tables.batch import Batch, Counted, batch
 from ipis.ssb.tables.definition import load_tables
-from ipis.ssb.tables.query import UNIT, Group, groups, number, statement
+from ipis.ssb.tables.query import UNIT, Group, groups, numbers, statement
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping, Sequence
@@ -93,7 +93,7 @@ def _compute(table: TableDefinition, rows: Batch) -> list[pa.Table]:
 
 def _parts(group: Group, rows: Batch) -> list[pa.Table]:
     """Count a group of measures and turn the answer into long form, one part a measure."""
-    answer = rows.query(statement(group, rows.names[group.table.record], rows.scope))
+    answer = rows.query(statement(group, *rows.of(group.table.record)))
     keys = {
         name: answer[name].combine_chunks() if name in answer.column_names else _same("", answer.num_rows)
         for name in KEYS
@@ -130,7 +130,7 @@ def _grid_codes(group: Group, place: int) -> bool:
 def _divided(value: pa.Array, units: pa.Array, measure: Measure, rows: Batch) -> pa.Array:
     """Divide by the unit's one number; by nothing, or by 0, is empty."""
     assert measure.per is not None  # noqa: S101 -- asked for by the caller
-    by = rows.query(number(measure.per.aggregate, rows.names[measure.per.record], rows.scope))
+    by = rows.query(numbers([(measure.per.aggregate, ())], *rows.of(measure.per.record)))
     divisor = by["m0"].combine_chunks().take(pc.index_in(units, value_set=by[UNIT].combine_chunks().cast(units.type)))
     divisor = pc.if_else(pc.equal(divisor, 0), pa.scalar(None, pa.float64()), divisor)
     return pc.multiply(pc.divide(value, divisor), measure.per.factor)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ipis.validation import language, rulebook
+from ipis.validation.compile import stored_name
 from ipis.validation.terms import Column, ColumnInfo, Family, Schema, Term, Type, columns_of
 from ipis.validation.world import PERIOD
 
@@ -80,14 +81,13 @@ class Conditions:
 
 
 def names_in(*terms: Term | None) -> Iterator[str]:
-    """Go through the record's own columns that conditions name, members of families included."""
+    """Go through the columns of the relation that conditions name: members of families, values of the header too.
+
+    The header's period is the collection year's and no column.
+    """
     for term in terms:
         for node in term.walk() if term is not None else ():
             if isinstance(node, Family):
                 yield from (member.name for member in node.members)
-    yield from (column.name for column in columns_of(*terms) if not column.table)
-
-
-def header_names_in(*terms: Term | None) -> Iterator[str]:
-    """Go through the header's values that conditions name and that differ from delivery to delivery."""
-    yield from (column.name for column in columns_of(*terms) if column.table and column.name not in PERIOD)
+    named = (column for column in columns_of(*terms) if not column.table or column.name not in PERIOD)
+    yield from (stored_name(column) for column in named if column.name != VALUE)

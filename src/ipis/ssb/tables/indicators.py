@@ -146,7 +146,7 @@ def _numbers(sides: Sequence[Side], rows: Batch) -> list[dict[int, float | None]
     for record in dict.fromkeys(side.record for side in sides):
         places = [place for place, side in enumerate(sides) if side.record == record]
         aggregates = [(sides[place].aggregate, sides[place].conditions) for place in places]
-        answer = rows.query(numbers(aggregates, rows.names[record], rows.scope))
+        answer = rows.query(numbers(aggregates, *rows.of(record)))
         units = answer[UNIT].to_pylist()
         for number, place in enumerate(places):
             found[place] = dict(zip(units, answer[f"m{number}"].to_pylist(), strict=True))

@@ -161,9 +161,11 @@ def _columns(table: NationTable) -> list[str]:
 
 
 def _lookup(table: NationTable, rows: Batch, inhabitants: Inhabitants, count: int) -> pa.Table:
-    relation, values = rows.names[table.record], dict[str, dict[str, float]]()
+    values = dict[str, dict[str, float]]()
     for column in table.columns:
-        answer = rows.query(by_key(column.aggregate, table.key, relation, rows.scope, units=column.across is not None))
+        answer = rows.query(
+            by_key(column.aggregate, table.key, *rows.of(table.record), units=column.across is not None)
+        )
         if column.across is None:
             values[column.name] = dict(zip(answer["k0"].to_pylist(), answer["m0"].to_pylist(), strict=True))
         else:

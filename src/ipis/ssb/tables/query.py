@@ -5,12 +5,12 @@ The unit (a delivery, or several together) is always the first key. Nothing of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ipis.ssb.tables.conditions import PSEUDO, VALUE, header_names_in, names_in
+from ipis.ssb.tables.conditions import VALUE, names_in
 from ipis.ssb.tables.keys import BLANK, TOTAL
-from ipis.validation.compile import HEADER, Scope, constant, quote, render
+from ipis.validation.compile import Scope, constant, quote, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,21 +47,15 @@ def groups(table: TableDefinition) -> list[Group]:
 
 def statement(group: Group, relation: str, scope: Scope) -> str:
     """Write the query of a group: the unit, `k0`…, then `m0`… as doubles."""
-    table = group.table
+    table, within = group.table, _scope(group, scope)
     sources = zip(table.keys, group.columns, strict=True)
     keys = [f"{_key(key, column)} AS k{place}" for place, (key, column) in enumerate(sources)]
-    measures = [f"CAST({aggregate(each.aggregate, scope)} AS DOUBLE) AS m{n}" for n, each in enumerate(group.measures)]
-    where = "" if table.where is None else f" WHERE {holds(table.where, scope)}"
-    source = _source(group, relation, scope)
+    measures = [f"CAST({aggregate(each.aggregate, within)} AS DOUBLE) AS m{n}" for n, each in enumerate(group.measures)]
+    where = "" if table.where is None else f" WHERE {holds(table.where, within)}"
     names = [UNIT, *(f"k{n}" for n in range(len(table.keys)))]
     shown = [UNIT, *(_or_total(name, key) for name, key in zip(names[1:], table.keys, strict=True))]
-    inner = f"SELECT *{''.join(f', {key}' for key in keys)} FROM {source}{where}"
+    inner = f"SELECT *{''.join(f', {key}' for key in keys)} FROM {_source(group, relation, scope)}{where}"
     return f"SELECT {', '.join([*shown, *measures])} FROM ({inner}) GROUP BY {_sets(names, table.keys)}"
-
-
-def number(one: Aggregate, relation: str, scope: Scope) -> str:
-    """Write the query of one number per unit: the unit and `m0`."""
-    return f"SELECT {UNIT}, CAST({aggregate(one, scope)} AS DOUBLE) AS m0 FROM {relation} GROUP BY {UNIT}"
 
 
 def numbers(wanted: Sequence[tuple[Aggregate, Sequence[Term]]], relation: str, scope: Scope) -> str:
@@ -110,32 +104,37 @@ def holds(condition: Term, scope: Scope) -> str:
 
 def _source(group: Group, relation: str, scope: Scope) -> str:
     """Write the rows that are counted, with the columns that are needed: once for each value of a repeating key."""
-    listed = ", ".join([UNIT, PERSON, *map(quote, _needed(group))])
+    dirty = scope.dirty or frozenset()
+    needed = _needed(group)
+    listed = ", ".join(
+        [UNIT, PERSON, *map(quote, needed), *(quote(f"{name}__bad") for name in needed if name in dirty)]
+    )
     repeated = next((key for key in group.table.keys if key.repeats), None)
     if repeated is None:
         return f"(SELECT {listed} FROM {relation})"
     parts = []
     for member in repeated.family:
-        own = f"{quote(member)} AS {quote(VALUE)}, {quote(member + '__bad')} AS {quote(VALUE + '__bad')}"
+        flag = quote(f"{member}__bad") if member in dirty else "FALSE"
+        own = f"{quote(member)} AS {quote(VALUE)}, {flag} AS {quote(VALUE + '__bad')}"
         parts.append(f"SELECT {listed}, {own}, {constant(member)} AS {_CODE} FROM {relation}")
     for code, condition in repeated.when.items():
         parts.append(f"SELECT {listed}, {constant(code)} AS {_CODE} FROM {relation} WHERE {holds(condition, scope)}")
     return f"({' UNION ALL '.join(parts)})"
 
 
+def _scope(group: Group, scope: Scope) -> Scope:
+    """Give the scope in which a member's value is invalid where the member is."""
+    members = {name for key in group.table.keys for name in key.family}
+    dirty = scope.dirty or frozenset()
+    return replace(scope, dirty=dirty | {VALUE}) if members & dirty else scope
+
+
 def _needed(group: Group) -> list[str]:
-    """List the columns of the record that the query reads, each with its flag; deliveries' own records have none."""
-    table = group.table
-    terms = [
-        table.where,
-        *(term for each in group.measures for term in (each.aggregate.condition, each.aggregate.where)),
-    ]
-    columns = {*group.columns, *(each.aggregate.column.name for each in group.measures if each.aggregate.column)}
-    columns |= {*names_in(*terms), *(f"{HEADER}.{name}" for name in header_names_in(*terms))}
-    plain = sorted(columns - {"", VALUE, _DISTINCT_PERSON})
-    if table.record in PSEUDO:
-        return plain
-    return plain + [f"{name}__bad" for name in plain]
+    """List the columns of the relation that the query reads."""
+    terms = [term for each in group.measures for term in (each.aggregate.condition, each.aggregate.where)]
+    columns = {each.aggregate.column.name for each in group.measures if each.aggregate.column is not None}
+    columns |= {*group.columns, *names_in(group.table.where, *terms)}
+    return sorted(columns - {"", VALUE, _DISTINCT_PERSON})
 
 
 def _key(key: Key, column: str) -> str:
