@@ -14,6 +14,7 @@ compile run pyproject.toml requirements/build.in --extra local --constraint requ
 compile test pyproject.toml requirements/build.in --extra local --group pyproject.toml:test --constraint requirements/run.txt
 # Apart: pyspark comes as source only, and is built with the setuptools that the test list pins.
 compile spark pyproject.toml --extra spark --constraint requirements/test.txt
+compile bench requirements/bench.in
 if grep --line-number --extended-regexp '://|--(extra-)?index|--find-links|^file:' requirements/*.txt; then
     echo 'a list names an address' >&2
     exit 1
