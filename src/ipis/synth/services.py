@@ -21,6 +21,8 @@ from ipis.synth.rows import Bits, Ints, Rows, choices, dates, decimals, digits, 
 
 UNITS = 10
 """Care units of a demo municipality."""
+INSTITUTIONS = 8
+"""How many of them, the first, are institutions."""
 
 _STAYS, _ACUTE, _DAYS_OF_ACUTE = ("18", "19", "20"), "25", 14
 _LONG_TERM = PROFILES.index("long_term")
@@ -310,4 +312,7 @@ def _units(place: Place, services: Services, types: Types, staffed: Bits) -> pa.
     given = (rule == "required") | ((rule == "required_if_staffed") & staffed)
     given |= (rule == "optional") & services.lots.hits("unit given", share("orgnr_when_optional"))
     units = [demo_care_unit(place.kommune, n) for n in range(UNITS)]
-    return choices(units, services.lots.below("unit", UNITS), ~given)
+    drawn = services.lots.below("unit", UNITS)
+    # The last units of the synthetic list are home services (codes/care_units.csv): no stay is at one (K081).
+    stay = np.array([group == "institution" for group in types.group])[services.code]
+    return choices(units, np.where(stay, drawn % INSTITUTIONS, drawn), ~given)
