@@ -25,4 +25,5 @@ urlpatterns = [
     path("saksbehandler/innlogging", _LOGIN, name="login"),
     path("saksbehandler/utlogging", LogoutView.as_view(), name="logout"),
     path("saksbehandler/forsendelse/<str:forsendelse>/slipp", console.release_held, name="release"),
+    path("saksbehandler/forsendelse/<str:forsendelse>/funn", console.findings, name="staff-findings"),
 ]

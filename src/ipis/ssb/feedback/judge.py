@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from ipis.validation.catalogue import Rule
     from ipis.validation.findings import Texts
 
-_FUNN = "funn"
 _KOMMUNE = "kommune"
 
 
@@ -83,7 +82,7 @@ class Judge:
     @property
     def kept(self) -> Kept:
         """Give what is kept of earlier judgements."""
-        return Kept(self.settings.data / _FUNN)
+        return Kept.of(self.settings)
 
     def judge(self, delivery: Delivery, pack: SeasonPack, language: str) -> Judged:
         """Judge one delivery."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ipis.ssb.register.models import Delivery
+    from ipis.ssb.settings import SsbSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Kept:
 
     def keep_staff(self, delivery: Delivery, findings: pa.Table) -> None:
         """Keep what only SSB's staff may see, as of the newest look; it goes into no feedback."""
-        path = self._of(delivery) / "ssb.parquet"
+        path = self._staff(delivery)
         if findings.num_rows:
             self._write(path, findings)
         else:
@@ -45,7 +46,11 @@ class Kept:
 
     def staff(self, delivery: Delivery) -> pa.Table | None:
         """Read what staff may see, or None where there is nothing."""
-        return _read(self._of(delivery) / "ssb.parquet")
+        return _read(self._staff(delivery))
+
+    def has_staff(self, delivery: Delivery) -> bool:
+        """Tell whether there is anything that only staff may see."""
+        return self._staff(delivery).exists()
 
     def keep_cells(self, delivery: Delivery, pack_version: int, cells: pa.Table) -> None:
         """Keep the cells of the control tables, as counted by a version of the pack: next year stands beside them."""
@@ -56,6 +61,14 @@ class Kept:
     def cells(self, delivery: Delivery, pack_version: int) -> pa.Table | None:
         """Read the cells as counted by that version of the pack, or None."""
         return _read(self._cells(delivery, pack_version))
+
+    @classmethod
+    def of(cls, settings: SsbSettings) -> Kept:
+        """Give what the room keeps."""
+        return cls(settings.data / "funn")
+
+    def _staff(self, delivery: Delivery) -> Path:
+        return self._of(delivery) / "ssb.parquet"
 
     def _of(self, delivery: Delivery) -> Path:
         return self.root / delivery.forsendelse
