@@ -6,7 +6,7 @@ Any number of deliveries lie in them one after the other; every relation has the
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.validation import kinds, layout_rules, rulebook, stages, world
-from ipis.validation.compile import HEADER, SQL_TYPES, Scope, quote
+from ipis.validation.compile import HEADER, SQL_TYPES, Scope, quote, stored_name
 from ipis.validation.content import ROW_KEYS, Content, Stacked, linked, place_persons, rows_of, stack
 from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
+from ipis.validation.tally import taken
 from ipis.validation.terms import Type
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ipis.kernel.layout import RecordType
     from ipis.validation.derived import Derived, Resolver
     from ipis.validation.engines import Engine
+    from ipis.validation.terms import Column
 
 __all__ = ["Content", "Relations", "derived", "linked"]
 
@@ -57,6 +59,14 @@ def derived(
         yield made
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the engine is handed of a relation, and how its columns are written: types, and flags of all."""
+
+    table: pa.Table
+    written: list[str]
+
+
 @dataclass(slots=True)
 class Relations:
     """The relations of one run by their newest names, the states of fields, and the columns that failed.
@@ -72,6 +82,7 @@ class Relations:
     last_year: dict[str, str] = field(default_factory=dict)
     lists: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    sources: dict[str, _Source] = field(default_factory=dict)
     deliveries: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     states: dict[str, dict[str, NDArray[np.int8]]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -118,7 +129,8 @@ class Relations:
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
             self.dirty[name] = _dirty(placed.table, states)
-            self.names[name] = self._register(f"t{number}", record, placed, states, columns, contents)
+            self.sources[name] = self._source(record, placed, states, columns, contents)
+            self.names[name] = self._expose(f"t{number}", self.sources[name])
 
     def _add_last_year(self, contents: Sequence[Content], counted: list[Derived]) -> None:
         """Register what is counted of the year before."""
@@ -138,42 +150,42 @@ class Relations:
                 if each.name in columns and not each.identity
             }
             self.dirty[f"{name} of last year"] = _dirty(placed.table, states)
-            self.last_year[name] = self._register(f"y{number}", record, placed, states, sorted(columns), contents)
+            source = self._source(record, placed, states, columns, contents)
+            self.last_year[name] = self._expose(f"y{number}", source)
 
-    def _register(
+    def _source(
         self,
-        name: str,
         record: RecordType,
         placed: Stacked,
         states: Mapping[str, NDArray[np.int8]],
         columns: Iterable[str],
         contents: Sequence[Content],
-    ) -> str:
-        """Hand the engine the columns that are needed, and name the view in which each has its flag."""
+    ) -> _Source:
+        """Give the columns that are needed, without the values that are not valid, and a flag for these."""
+        dirty = _dirty(placed.table, states)
         given, written = {key: placed.table[key] for key in ROW_KEYS}, list(ROW_KEYS)
-        for column in sorted(columns):
-            if column in ROW_KEYS or column not in self._stored(record):
-                continue
-            kind = self._stored(record)[column]
-            state = states.get(column)
-            flagged = state is not None and column in placed.table.column_names
-            bad = state > layout_rules.FINE if flagged and state is not None else None
-            wrong = bad is not None and bool(bad.any())
+        stored = self._stored(record)
+        for column in sorted(set(columns) & stored.keys()):
+            kind = stored[column]
+            wrong = column in dirty
             if column.startswith(f"{HEADER}."):
                 given[column] = self._header_column(column.partition(".")[2], contents, placed.deliveries)
             elif column in placed.table.column_names:
                 values = placed.table[column]
-                given[column] = _without(values, bad) if wrong and bad is not None else values
-            cast = column in record.supplied and kind is not Type.ID
+                given[column] = _without(values, states[column] > layout_rules.FINE) if wrong else values
             value = quote(column) if column in given else "NULL"
-            plain = column in given and not cast
+            plain = column in given and (column not in record.supplied or kind is Type.ID)
             written.append(value if plain else f"CAST({value} AS {SQL_TYPES[kind]}) AS {quote(column)}")
-            flag = quote(f"{column}__bad")
+            flag = f"{column}__bad"
             if wrong:
-                given[f"{column}__bad"] = pa.array(bad)
-            written.append(flag if wrong else f"FALSE AS {flag}")
-        self.engine.register(name, pa.table(given))
-        self.engine.view(f"v{name}", f"SELECT {', '.join(written)} FROM {name}")
+                given[flag] = pa.array(states[column] > layout_rules.FINE)
+            written.append(quote(flag) if wrong else f"FALSE AS {quote(flag)}")
+        return _Source(pa.table(given), written)
+
+    def _expose(self, name: str, source: _Source) -> str:
+        """Hand the engine a table, and name the view in which every column has its type and its flag."""
+        self.engine.register(name, source.table)
+        self.engine.view(f"v{name}", f"SELECT {', '.join(source.written)} FROM {name}")
         return f"v{name}"
 
     def _stored(self, record: RecordType) -> dict[str, Type]:
@@ -228,10 +240,9 @@ class Relations:
                 if bare not in world.period(self.collection):
                     columns[column] = self._header_column(bare, contents, self.deliveries[name])
             self.tables[name] = pa.table(columns)
-            self.engine.register(f"d{number}", self.tables[name])
-            flags = f", FALSE AS {quote(table.shown_as + '__bad')}" if table.codes else ""
-            self.engine.view(f"vd{number}", f"SELECT *{flags} FROM d{number}")
-            self.names[name], self.dirty[name] = f"vd{number}", frozenset()
+            flags = [f"FALSE AS {quote(table.shown_as + '__bad')}"] if table.codes else []
+            self.sources[name] = _Source(self.tables[name], [*map(quote, self.tables[name].column_names), *flags])
+            self.names[name], self.dirty[name] = self._expose(f"d{number}", self.sources[name]), frozenset()
 
     def _derive(self, wanted: Iterable[Derived]) -> None:
         """Build the derived columns, phase by phase; what a phase made, the next one looks into."""
@@ -252,11 +263,40 @@ class Relations:
             self.engine.view(name, self._nested(owner, columns, pieces))
             return name
         try:
-            self.engine.keep(name, self._nested(owner, columns, pieces))
+            return self._kept(name, owner, columns, pieces)
         except ScanFailed:
             # The language should have excluded it: find the culprit, go on without it, and say so.
-            self._keep_without_culprits(name, owner, columns, pieces)
-        return name
+            return self._kept(name, owner, columns, self._without_culprits(owner, columns, pieces))
+
+    def _kept(self, name: str, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
+        """Derive columns and put them beside those that are there; only what is new is read out of the engine."""
+        select = self._nested(owner, columns, pieces)
+        if self.engine.distributed:
+            self.engine.keep(name, select)
+            return name
+        added = [made.declaration.name for made in columns]
+        flags = [f"{column}__bad" for column in added if column in self.dirty[owner]]
+        answer = self.engine.query(f"SELECT _at, {', '.join(map(quote, added + flags))} FROM ({select})")
+        table, order = self.sources[owner].table, _in_order(answer)
+        for column in added + flags:
+            table = table.append_column(column, answer[column] if order is None else answer[column].take(order))
+        clean = [f"FALSE AS {quote(f'{column}__bad')}" for column in added if column not in self.dirty[owner]]
+        self.sources[owner] = _Source(table, [*self.sources[owner].written, *map(quote, added + flags), *clean])
+        return self._expose(name, self.sources[owner])
+
+    def shown(self, relation: str, column: Column, places: NDArray[np.intp]) -> pa.Array:
+        """Give the values of a column on some rows, as messages name them."""
+        name = stored_name(column)
+        if column.table and column.name in world.period(self.collection):
+            return pa.array([world.period(self.collection)[column.name]] * len(places))
+        if name not in self.sources[relation].table.column_names:
+            answer = self.engine.query(f"SELECT _at, {quote(name)} FROM {self.names[relation]}")
+            order = _in_order(answer)
+            values = answer[name] if order is None else answer[name].take(order)
+            self.sources[relation] = replace(
+                self.sources[relation], table=self.sources[relation].table.append_column(name, values)
+            )
+        return taken(self.sources[relation].table[name], places)
 
     def _pieces(self, owner: str, columns: list[Derived]) -> dict[str, stages.Piece]:
         """Write the columns of one phase; of a relation without rows there is nothing to look into."""
@@ -280,19 +320,20 @@ class Relations:
                 source = f"({select})"
         return select
 
-    def _keep_without_culprits(
-        self, name: str, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]
-    ) -> None:
+    def _without_culprits(
+        self, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]
+    ) -> dict[str, stages.Piece]:
+        """Try the columns one by one, and put nothing in place of those that fail."""
         sound: dict[str, stages.Piece] = {}
         for made in columns:
             column = made.declaration.name
             sound[column] = pieces[column]
             try:
-                self.engine.keep("probe", self._nested(owner, columns, sound))
+                self.engine.query(f"SELECT _at, {quote(column)} FROM ({self._nested(owner, columns, sound)})")
             except ScanFailed as error:
                 self.failed[owner, column] = str(error)
                 sound[column] = stages.nothing(made.info.type)
-        self.engine.keep(name, self._nested(owner, columns, sound))
+        return sound
 
     def _site(self, number: int, owner: str) -> stages.Site:
         return stages.Site(
@@ -307,6 +348,17 @@ class Relations:
             self.dirty,
             owner,
         )
+
+
+def _in_order(answer: pa.Table) -> pa.Array | None:
+    """Give the order in which an answer's rows stand as the relation's do; None: they do already."""
+    at = np.asarray(answer["_at"])
+    places = np.arange(len(at), dtype=np.int32)
+    if bool(np.array_equal(at, places)):
+        return None
+    order = np.empty(len(at), np.int32)
+    order[at] = places
+    return pa.array(order)
 
 
 def _dirty(table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> frozenset[str]:

@@ -23,7 +23,7 @@ from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
 from ipis.validation.findings import Findings, Report
 from ipis.validation.relations import Relations
-from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, judged, known, shown_of, taken
+from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, judged, known, taken
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -49,12 +49,11 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """The SQL of one condition of a rule: when it applies, what it requires, and what its message shows."""
+    """The SQL of one condition of a rule: when it applies, and what it requires."""
 
     made: CompiledRule
     where: str
     require: str
-    shows: tuple[str, ...]
 
     @property
     def reading(self) -> Reading:
@@ -205,9 +204,10 @@ class _Runner:
 
     def _count_idle(self, active: Sequence[CompiledRule], absent: set[str]) -> None:
         """Count the rows of a condition that cannot be assessed though others of its rule can: none passes silently."""
+        judged = {id(made) for made in active}
         for made in self.book.compiled:
-            reason = _reason_against(made, self.at, absent)
-            if made not in active and reason is not None and made.rule.id in self.tally.counts:
+            reason = None if id(made) in judged else _reason_against(made, self.at, absent)
+            if reason is not None and made.rule.id in self.tally.counts:
                 self.tally.not_assessed(
                     made.rule.id, reason, self.relations.deliveries.get(made.rule.over), besides=True
                 )
@@ -231,8 +231,7 @@ class _Runner:
             if broken:
                 self._fail(rule, f"{rule.over}.{broken[0]}")
                 continue
-            shows = tuple(scope.column(column) for column in made.shows)
-            yield _Column(made, *made.conditions(scope), shows), rule.over
+            yield _Column(made, *made.conditions(scope)), rule.over
 
     def _scan(self, over: str, columns: list[_Column]) -> None:
         flags = self.relations.flags(over, {name for column in columns for name in column.made.may_be_unknown()})
@@ -256,8 +255,9 @@ class _Runner:
             unknown = [bad[name] for name in column.made.may_be_unknown() if name in bad]
             breaches = self.tally.count(column.reading, judged(where, answer[f"v{place}"], unknown), deliveries)
             if len(breaches):
-                names = [f"v{place}s{number}" for number in range(len(column.shows))]
-                self._add(column.reading, at[breaches], shown_of(answer, names, breaches))
+                hit = at[breaches]
+                shown = [as_text(self.relations.shown(over, each, hit)) for each in column.made.shows]
+                self._add(column.reading, hit, shown)
 
     def _fail(self, rule: Rule, culprit: str) -> None:
         self.culprits[rule.id] = culprit
@@ -321,5 +321,4 @@ def _statement(relation: str, columns: list[_Column], flags: list[str]) -> str:
     for place, column in enumerate(columns):
         written += [f"{column.where} AS w{place}"] if column.where else []
         written += [f"{column.require} AS v{place}"]
-        written += [f"{text} AS v{place}s{number}" for number, text in enumerate(column.shows)]
     return f"SELECT _at, {', '.join(written)} FROM {relation}"

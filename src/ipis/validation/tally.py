@@ -14,7 +14,7 @@ from ipis.validation import compile as sql
 from ipis.validation.findings import FINDINGS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -217,8 +217,3 @@ def taken(column: pa.ChunkedArray, places: NDArray[np.intp]) -> pa.Array:
     """Take some rows of a column as one array."""
     chosen = column.take(pa.array(places))
     return chosen.combine_chunks() if isinstance(chosen, pa.ChunkedArray) else chosen
-
-
-def shown_of(answer: Mapping[str, pa.ChunkedArray], names: list[str], places: NDArray[np.intp]) -> list[pa.Array]:
-    """Take what messages name from a scan's answer, as text."""
-    return [as_text(taken(answer[name], places)) for name in names]

@@ -30,6 +30,10 @@ class Engine(Protocol):
     def dialect(self) -> Dialect:
         """Give the engine's own words."""
 
+    @property
+    def distributed(self) -> bool:
+        """Tell whether kept rows stay where they were made; else they come back as Arrow, beside those handed in."""
+
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name; a name that stands is taken over."""
 

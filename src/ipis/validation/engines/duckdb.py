@@ -41,6 +41,7 @@ class DuckDB:
     """One connection, for one run. For few rows it is one that an earlier run has emptied and left."""
 
     dialect = DuckDBDialect()
+    distributed = False
 
     def __init__(self, rows: int = 0) -> None:
         """Take an empty database, locked; `rows` is about how many it will be handed."""

@@ -90,6 +90,7 @@ class Spark:
     """One session for one run: views of its own, in the process's one local cluster."""
 
     dialect: Dialect = SparkDialect()
+    distributed = True
 
     def __init__(self, cores: int = 2, memory: str = "2g") -> None:
         """Join the process's cluster, or start it: `cores` and `memory` are those of the first."""
