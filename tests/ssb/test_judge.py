@@ -109,10 +109,7 @@ def test_last_years_figures_stand_beside(room, load, enrolled):
     one = tilbakemeldinger(delivery__year=2017)[0]
     text = opened(closed(room, one), PIN)["T01.csv"].decode("utf-8-sig").splitlines()
     assert text[0] == "Posttype;Utfall;Denne innsendingen;I fjor;Endring;Landet"
-    persons = [line.split(";") for line in text if line.startswith("Person;")]
-    assert sum(int(line[2]) for line in persons) == 30
-    assert sum(int(line[3]) for line in persons) == 20
-    assert sum(int(line[4]) for line in persons) == 10
+    assert "Person;I alt;30;20;10;" in text
 
 
 def test_findings_that_were_never_kept_are_made_anew(room, load, enrolled):
