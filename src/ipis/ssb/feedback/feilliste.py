@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ipis.ssb.feedback.cells import without_numbers
 from ipis.validation import problems
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ COLUMNS = (
 """The columns of the feilliste, in order."""
 KEYS = ("rule", "record", "brukerNr", "id", "field")
 """What makes a finding the same as an earlier one, and what an answer names it by."""
+_FREE = ("value", "found", "expected", "do", "answer")
+"""Columns that show what stood in a field, or what somebody wrote."""
 _BETWEEN = "\x1f"
 
 
@@ -108,6 +111,9 @@ def make_feilliste(now: Keyed, before: Keyed | None, answers: pa.Table | None = 
             _with(fixed, pa.repeat(Status.FIXED.value, len(fixed)), fixed["first_seen"], pa.repeat("", len(fixed))),
         ]
     )
+    for name in _FREE:
+        hidden = without_numbers(listed[name].combine_chunks())
+        listed = listed.set_column(listed.column_names.index(name), name, hidden)
     return _numbered(listed, now.problems)
 
 

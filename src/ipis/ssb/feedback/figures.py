@@ -119,7 +119,10 @@ def figures_of(tables: Sequence[ControlTable], texts: Texts) -> list[Figures]:
 def _keys(table: ControlTable, texts: Texts) -> pa.Table:
     words = table.labels(texts.language)
     alone = len(table.definition.measures) == 1 and table.definition.keys
-    return words.drop_columns(["measure"]) if alone else words
+    shown = words.drop_columns(["measure"]) if alone else words
+    # A value outside the list is shown as it stands.
+    columns = [cells.without_numbers(column.combine_chunks()) for column in shown.columns]
+    return pa.Table.from_arrays(columns, names=shown.column_names)
 
 
 def _any(table: ControlTable, side: str) -> bool:

@@ -243,6 +243,7 @@ def _contents(one: Tilbakemelding, pack: SeasonPack, language: str, feilliste: p
         feilliste=feilliste,
         tables=counts.tables,
         indicators=_indicators(pack, feilliste, counts),
+        guide=collection.addresses.get("guidance", ""),
         record_labels={name: record.label[language] for name, record in records.items()},
         field_labels={
             (name, field.name): field.label[language]
