@@ -44,6 +44,8 @@ class Batch:
     """The relations of many deliveries by record type; each has `_unit` and `_everyone` besides its columns."""
 
     engine: Engine
+    units: int
+    """How many units there are."""
     relations: dict[str, tuple[str, Scope]] = field(default_factory=dict)
 
     def of(self, record: str) -> tuple[str, Scope]:
@@ -71,7 +73,7 @@ def batch(
         relations.prepare(contents)
         of = np.arange(len(counted), dtype=np.int32) if units is None else np.array(units, np.int32)
         engine.register("units", pa.table({"_delivery": np.arange(len(counted), dtype=np.int32), UNIT: of}))
-        made = Batch(engine)
+        made = Batch(engine, int(of.max(initial=-1)) + 1)
         for name in collection.layout.records:
             view = _view(engine, name, f"r.*, r._owner AS {PERSON}", relations.names[name])
             made.relations[name] = view, relations.scope_of(name)

@@ -48,14 +48,16 @@ def compute_many(
 
     `units[i]` is the unit of delivery i (default: each its own); a person counts once in each delivery of a unit.
     """
-    count = len(counted) if units is None else max(units, default=-1) + 1
     tables = [table for table in load_tables(collection) if only is None or table.id in only]
     wanted = {column for table in tables for column in table.columns()}
     with batch(collection, counted, wanted, units) as rows:
-        found = [part for table in tables for part in _compute(table, rows)]
-    if not found:
-        return [CELLS.empty_table()] * count
-    return _sliced(pa.concat_tables(found), count)
+        return cells_of(tables, rows)
+
+
+def cells_of(tables: Sequence[TableDefinition], rows: Batch) -> list[pa.Table]:
+    """Compute tables over relations that are open; one table of CELLS for each unit."""
+    found = [part for table in tables for part in _compute(table, rows)]
+    return _sliced(pa.concat_tables(found), rows.units) if found else [CELLS.empty_table()] * rows.units
 
 
 def outcomes_of(tables: Mapping[str, pa.Table], findings: pa.Table, counted: Mapping[str, pa.Table]) -> pa.Table:

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from ipis.kernel.errors import OurFault
 from ipis.lib.storage import durable
 from ipis.ssb.tables.batch import batch
-from ipis.ssb.tables.compute import CELLS, compute_many
-from ipis.ssb.tables.indicators import figures_many
+from ipis.ssb.tables.compute import CELLS
+from ipis.ssb.tables.indicators import count_many
 from ipis.ssb.tables.inhabitants import Inhabitants
 from ipis.ssb.tables.nation_definition import NationColumn, NationTable, load_nation_tables
 from ipis.ssb.tables.query import UNIT, by_key
@@ -53,14 +53,13 @@ def nation_of(
     collection: Collection, counted: Sequence[Counted], places: Sequence[Place], *, release: str = ""
 ) -> Nation:
     """Count the nation from a list of deliveries, unsuppressed; `places[i]` is where delivery i comes from."""
-    together = [0] * len(counted)
-    cells = compute_many(collection, counted, units=together)
-    figures = figures_many(collection, counted, places, units=together)
+    made = count_many(collection, counted, places, units=[0] * len(counted))
+    cells, figures = made[0] if made else (CELLS.empty_table(), {})
     return Nation(
         year=collection.year,
         release=release,
-        cells=cells[0] if cells else CELLS.empty_table(),
-        indicators={key: each.value for key, each in figures[0].items()} if figures else {},
+        cells=cells,
+        indicators={key: each.value for key, each in figures.items()},
         lookups=lookups_of(collection, counted, places),
     )
 
