@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ipis.kernel.collection import Collection
 from ipis.synth.draw import draw
-from ipis.synth.national import places
+from ipis.synth.national import places as every
 from ipis.synth.rows import Draw
 
 GROUPS = ("practical", "nursing", "both", "other", "time_limited", "long_term")
@@ -42,10 +42,10 @@ class Figures:
     decided: int
 
 
-def drawn(collection: Collection, seed: int = 0, change=lambda draw, place: draw) -> Figures:
-    """Draw all places of a year, each changed by `change`."""
+def drawn(collection: Collection, seed: int = 0, change=lambda draw, place: draw, places=None) -> Figures:
+    """Draw places of a year (all of them, unless named), each changed by `change`."""
     parts, offset = [], 0
-    for place in places(collection):
+    for place in every(collection) if places is None else places:
         one = _figures(change(draw(place, persons=None, innsending=1, seed=seed), place), collection)
         one["person"] = one["person"] + offset
         offset += len(one["age"])
@@ -60,10 +60,10 @@ def drawn(collection: Collection, seed: int = 0, change=lambda draw, place: draw
 
 def _figures(one: Draw, collection: Collection) -> dict[str, np.ndarray]:
     person, service = one.rows["person"].columns, one.rows["tjeneste"]
-    number = person["fid"].cast(pa.int64()).to_numpy()
+    number = _numbers(person["fid"]).astype(np.int64)
     individual = number // 100 % 1000
     born = number // 100_000 % 100 + np.where(individual >= 500, 2000, 1900)
-    code = service.columns["kode"].cast(pa.int64()).to_numpy()
+    code = _numbers(service.columns["kode"]).astype(np.int64)
     running = service.columns["sluttDato"].is_null().to_numpy(zero_copy_only=False)
     outcome = one.rows["vedtak"].columns["utfall"]
     return {
