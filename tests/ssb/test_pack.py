@@ -9,6 +9,7 @@ import pytest
 from tests.ssb.conftest import IN_WINDOW
 from tests.ssb.fake_tpf import BYDAL, TESTVIK
 
+from ipis.kernel.container import Archive
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.demo import demo_orgnr
 from ipis.kernel.environment import Environment
@@ -158,3 +159,25 @@ def test_file_without_the_columns_is_refused(sources, tmp_path, text):
 
 def test_file_that_is_not_there_is_refused(sources, tmp_path):
     assert refused(sources, tmp_path, organisations=tmp_path / "none.csv").code == "ssb.pack_file"
+
+
+def test_a_list_that_may_not_be_shipped_comes_with_the_pack(sources, tmp_path):
+    """ICPC-2 belongs to Wonca: whoever has it names the file, and every party gets it under the root's signature."""
+    listed = tmp_path / "liste.csv"
+    listed.write_text("code,label_nb\nP70,Demens\n", encoding="utf-8")
+    pack.make_body(sources(codes={"icpc2": listed}), tmp_path / "body")
+    members = Archive(tmp_path / "body.members", "members").names
+    assert any(name.endswith("codes/icpc2.csv") for name in members)
+
+
+def test_a_list_that_nothing_looks_into_is_refused(sources, tmp_path):
+    (tmp_path / "x.csv").write_text("code\nA\n")
+    assert refused(sources, tmp_path, codes={"ukjent": tmp_path / "x.csv"}).code == "ssb.pack_codes"
+
+
+def test_a_shipped_list_may_be_replaced_by_the_years_own(sources, tmp_path):
+    (tmp_path / "u.csv").write_text("code,label_nb\n999999999,Enhet\n", encoding="utf-8")
+    pack.make_body(sources(codes={"care_units": tmp_path / "u.csv"}), tmp_path / "body")
+    archive = Archive(tmp_path / "body.members", "members")
+    (name,) = [each for each in archive.names if each.endswith("codes/care_units.csv")]
+    assert b"999999999" in archive.read(name, 1 << 20)

@@ -76,6 +76,10 @@ def pack(
         Path | None,
         typer.Option("--care-units", help="CSV with orgnr of units in use; in demo and test made by rule."),
     ] = None,
+    codes: Annotated[
+        list[str] | None,
+        typer.Option("--codes", help="NAME=FILE: a code list that may not be shipped, such as icpc2; give each."),
+    ] = None,
     version: Annotated[
         int | None, typer.Option("--version", min=1, help="Else one more than the pack in place.")
     ] = None,
@@ -107,6 +111,7 @@ def pack(
         version=version or _next_version(room, register, year),
         created_at=room.business_clock().now(),
         root=trusted,
+        codes=dict(_code_list(text) for text in codes or ()),
     )
     body = packing.make_body(sources, out)
     typer.echo(f"sign {out} in the namespace ipis-keys@v1: {body.register} {body.year} version {body.version}")
@@ -203,6 +208,15 @@ def _next_version(room: SsbSettings, register: str, year: int) -> int:
 
     versions = [pack.version for pack, _ in packs(room) if (pack.register, pack.year) == (register, year)]
     return max(versions, default=0) + 1
+
+
+def _code_list(text: str) -> tuple[str, Path]:
+    """Read NAME=FILE."""
+    name, _, file = text.partition("=")
+    path = Path(file)
+    if not name or not file or not path.is_file():
+        raise Misuse("ssb.pack_codes_option", option=text)
+    return name, path
 
 
 def _read_pin(path: Path | None) -> Secret:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,7 @@ from ipis.kernel.signature import PublicKey
 from ipis.lib.storage import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ipis.kernel.collection import Collection
@@ -46,11 +46,14 @@ class Sources:
     version: int
     created_at: datetime
     root: PublicKey | None
+    codes: Mapping[str, Path] = field(default_factory=dict)
+    """Code lists that the program may not ship or that change by the year: name -> CSV with a column `code`."""
 
 
 def make_body(sources: Sources, out: Path) -> Body:
     """Write the body to be signed and its members beside it; raises PackRefused for what does not make a pack."""
-    collection = load(sources.definitions)
+    definitions = _with_codes(sources)
+    collection = load(definitions)
     body = Body(
         environment=sources.environment,
         register=collection.register,
@@ -63,9 +66,21 @@ def make_body(sources: Sources, out: Path) -> Body:
         successors=dict(collection.successors),
         care_units=_care_units(sources, collection),
     )
-    raw = write_unsigned(out.with_name(out.name + _MEMBERS), body, dict(sources.definitions))
+    raw = write_unsigned(out.with_name(out.name + _MEMBERS), body, dict(definitions))
     write_durably(out, raw, mode=0o644)
     return body
+
+
+def _with_codes(sources: Sources) -> DefinitionFolder:
+    """Lay the lists given over the definitions; one that the layout does not know would never be looked into."""
+    if not sources.codes:
+        return sources.definitions
+    shipped = load(sources.definitions)
+    for name in sources.codes:
+        if name not in shipped.codes and name not in shipped.layout.codes:
+            raise PackRefused("ssb.pack_codes", name=name)
+    given = {f"codes/{name}.csv": path.read_bytes() for name, path in sources.codes.items()}
+    return DefinitionFolder.from_members({**sources.definitions, **given}, sources.definitions.origin)
 
 
 def join_signature(unsigned: Path, armored: bytes, out: Path, root: PublicKey | None) -> SeasonPack:
