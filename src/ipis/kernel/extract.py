@@ -31,6 +31,7 @@ class Limits:
     silent_bytes: int = 1 << 20
     value_chars: int = 1_000
     fields: int = 100
+    rows: int = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def encoding_of(files: list[Path], limits: Limits) -> str:
     beyond_ascii = {encoding for encoding in found.values() if encoding != "ascii"}
     if len(beyond_ascii) > 1:
         odd = next(file for file, encoding in found.items() if encoding == "cp1252")
-        raise ExtractRefused("extract.csv_mixed", rule="K004", file=odd.name)
+        raise ExtractRefused("extract.csv_mixed", rule="K004", file=odd.name, line=_beyond_ascii(odd))
     return beyond_ascii.pop() if beyond_ascii else "utf-8"
 
 
@@ -43,6 +43,8 @@ def _encoding(file: Path, limits: Limits) -> str:
                 raise ExtractRefused(
                     "extract.csv_nul", rule="K004", file=file.name, line=line + block[: block.index(0)].count(b"\n")
                 )
+            if line == 1:
+                _check_width(block, file, limits)
             unbroken = _check_lines(block, unbroken, longest, file, line)
             if not block.isascii():
                 beyond_ascii = True
@@ -52,11 +54,44 @@ def _encoding(file: Path, limits: Limits) -> str:
             line += block.count(b"\n")
     if is_utf8 and _decodes(decoder, b"", final=True):
         return "utf-8" if beyond_ascii else "ascii"
-    if norwegian:
-        raise ExtractRefused("extract.csv_mixed", rule="K004", file=file.name)
+    mixed = _mixed_line(file)
+    if norwegian or mixed:
+        raise ExtractRefused("extract.csv_mixed", rule="K004", file=file.name, line=mixed or _beyond_ascii(file))
     if impossible:
         raise ExtractRefused("extract.csv_encoding", rule="K004", file=file.name, line=impossible)
     return "cp1252"
+
+
+def _beyond_ascii(file: Path) -> int:
+    """Give the first line that is not plain ASCII; 1 when there is none."""
+    with file.open("rb") as source:
+        return next((number for number, line in enumerate(source, start=1) if not line.isascii()), 1)
+
+
+def _check_width(block: bytes, file: Path, limits: Limits) -> None:
+    """Refuse a heading of more columns than any record type may have, before it is taken apart."""
+    if block.partition(b"\n")[0].count(b";") >= limits.fields:
+        raise ExtractRefused("extract.too_many_columns", rule="K004", file=file.name, most=limits.fields)
+
+
+def _mixed_line(file: Path) -> int:
+    """Give the first line of another encoding than a line before it, 0 when there is none.
+
+    Letters that read as UTF-8 are UTF-8: as Windows-1252 they would be two signs that stand together in no language.
+    """
+    seen: set[bool] = set()
+    with file.open("rb") as source:
+        for number, line in enumerate(source, start=1):
+            if line.isascii():
+                continue
+            try:
+                is_utf8 = all(letter.isascii() or letter.isalpha() for letter in line.decode("utf-8"))
+            except UnicodeDecodeError:
+                is_utf8 = False
+            seen.add(is_utf8)
+            if len(seen) > 1:
+                return number
+    return 0
 
 
 def _check_lines(block: bytes, unbroken: int, longest: int, file: Path, line: int) -> int:
@@ -101,12 +136,31 @@ def batches(
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
     )
+    rows = 0
     try:
         with pa_csv.open_csv(file, read, parse, convert) as reader:
-            yield from reader
+            for batch in reader:
+                rows += batch.num_rows
+                if rows > limits.rows:
+                    raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
+                yield batch
     except pa.ArrowInvalid:
-        # Arrow's text quotes the row, which is a person's: only the file is named.
-        raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name) from None
+        # Arrow's text quotes the row, which is a person's: only file and line are named.
+        line = _uneven_line(file, len(names), encoding)
+        raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name, line=line) from None
+
+
+def _uneven_line(file: Path, width: int, encoding: str) -> int:
+    """Give the first line that has not as many cells as the heading; 1 when none can be told."""
+    with file.open(encoding=encoding, errors="replace", newline="\n") as source:
+        for number, line in enumerate(source, start=1):
+            try:
+                cells = next(csv.reader([line.rstrip("\r\n")], delimiter=";"), [])
+            except csv.Error:
+                return number
+            if cells and len(cells) != width:
+                return number
+    return 1
 
 
 def _heading(file: Path, known: Collection[str], limits: Limits, encoding: str) -> tuple[list[str], bool]:

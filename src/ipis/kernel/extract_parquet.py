@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ipis.kernel.errors import ExtractRefused
@@ -13,8 +15,11 @@ from ipis.kernel.extract import Limits
 from ipis.kernel.extract_batch import shown
 from ipis.kernel.extract_csv import check_names
 from ipis.kernel.layout import RecordType
+from ipis.kernel.parquet_pages import PagesBroken, PagesTooBig, check_footer, check_pages
 
 _ROWS = 1 << 13
+_MOST_ITEMS = 1 << 16
+"""Items of any list in the footer: columns, row groups."""
 
 
 def batches(file: Path, record: RecordType, limits: Limits, also: Collection[str] = ()) -> Iterator[pa.RecordBatch]:
@@ -28,37 +33,56 @@ def batches(file: Path, record: RecordType, limits: Limits, also: Collection[str
         raise ExtractRefused("extract.parquet", rule="K004", file=file.name) from None
 
 
+def check_file(file: Path, limits: Limits) -> pa.Schema:
+    """Look at footer and page headers before anything is unpacked; gives the columns. Raises `ExtractRefused`."""
+    try:
+        check_footer(file)
+        with pq.ParquetFile(file, thrift_string_size_limit=1 << 20, thrift_container_size_limit=_MOST_ITEMS) as probe:
+            metadata = probe.metadata
+            if metadata.num_columns > limits.fields:
+                raise ExtractRefused("extract.too_many_columns", rule="K004", file=file.name, most=limits.fields)
+            if metadata.num_rows > limits.rows:
+                raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
+            check_pages(file, metadata, limits.file_bytes)
+            return probe.schema_arrow
+    except PagesTooBig:
+        raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=limits.file_bytes) from None
+    except (PagesBroken, pa.ArrowException, OSError):
+        raise ExtractRefused("extract.parquet", rule="K004", file=file.name) from None
+
+
 def _read(file: Path, known: Collection[str], limits: Limits) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file) as probe:
-        schema = probe.schema_arrow
-        unpacked = sum(probe.metadata.row_group(i).total_byte_size for i in range(probe.metadata.num_row_groups))
+    schema = check_file(file, limits)
     check_names(schema.names, file, known)
     for field in schema:
         if not _is_plain(field.type):
             params = {"file": file.name, "field": shown(field.name), "type": str(field.type)[:40]}
             raise ExtractRefused("extract.parquet_type", rule="K004", **params)
-    if unpacked > limits.file_bytes:
-        raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=limits.file_bytes)
-    # As dictionaries, a value that is repeated a million times is held once: the metadata may lie about sizes.
+    # As dictionaries, a value that is repeated a million times is held once.
     texts = [field.name for field in schema if pa.types.is_string(_stored(field.type))]
-    total = 0
+    total = rows = 0
     with pq.ParquetFile(file, read_dictionary=texts) as source:
         for batch in source.iter_batches(batch_size=_ROWS):
-            made = pa.RecordBatch.from_arrays([_text(column, file, limits) for column in batch.columns], schema.names)
-            total += made.nbytes
+            columns = [_text(column, file, limits, rows) for column in batch.columns]
+            made = pa.RecordBatch.from_arrays(columns, schema.names)
+            total, rows = total + made.nbytes, rows + made.num_rows
             if total > limits.file_bytes:
                 raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=limits.file_bytes)
+            if rows > limits.rows:
+                raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
             yield made
 
 
-def _text(column: pa.Array, file: Path, limits: Limits) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        values = column.dictionary.cast(pa.string())
-        longest = max((len(value) for value in values.to_pylist() if value is not None), default=0)
-        if longest > limits.value_chars:
-            raise ExtractRefused("extract.long_field", rule="K004", file=file.name, row="?", most=limits.value_chars)
-        return values.take(column.indices)
-    return column.cast(pa.string())
+def _text(column: pa.Array, file: Path, limits: Limits, before: int) -> pa.Array:
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string())
+    values = column.dictionary.cast(pa.string())
+    long = pc.greater(pc.utf8_length(values), limits.value_chars)
+    if pc.any(long).as_py():
+        rows = np.flatnonzero(np.asarray(pc.fill_null(long.take(column.indices), False)))
+        row = before + int(rows[0]) + 1 if len(rows) else before + 1
+        raise ExtractRefused("extract.long_field", rule="K004", file=file.name, row=row, most=limits.value_chars)
+    return values.take(column.indices)
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:

@@ -6,7 +6,7 @@ own; Parquet as the register stores it is taken as it stands. A record type with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,8 @@ _SUFFIXES = frozenset({".csv", ".parquet"})
 _STORED = frozenset({"person_key", "_row", "_person"})
 """Columns by which Parquet as the register stores it is known."""
 _LOKAL = "lokal"
+_ROWS = 50_000_000
+"""Rows of one table: some years of a whole country."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def read_tables(path: Path, collection: Collection) -> Tables:
 def _limits(layout: Layout) -> Limits:
     """Give the bounds of a stranger's file, with room for every column of a wide register."""
     widest = max((len(record.fields) + len(record.supplied) for record in layout.records.values()), default=0)
-    return Limits(fields=max(Limits().fields, widest))
+    return Limits(fields=max(Limits().fields, widest), rows=_ROWS)
 
 
 def _files(path: Path, layout: Layout) -> dict[str, Path]:
@@ -85,7 +87,7 @@ def _files(path: Path, layout: Layout) -> dict[str, Path]:
 
 
 def _table(file: Path, record: RecordType, layout: Layout, limits: Limits, before: Mapping[str, pa.Table]) -> pa.Table:
-    if file.suffix.lower() == ".parquet" and _is_stored(file):
+    if file.suffix.lower() == ".parquet" and _is_stored(file, limits, record):
         return _stored(file, record)
     growing = new_tables([record])[record.name]
     supplied: dict[str, list[pa.Array]] = {name: [] for name in record.supplied}
@@ -149,11 +151,10 @@ def _header(file: Path, record: RecordType, limits: Limits) -> dict[str, str | N
     return {name: rows[0].get(name) or None for name in record.fields}
 
 
-def _is_stored(file: Path) -> bool:
-    try:
-        names = pq.read_schema(file).names
-    except (pa.ArrowException, OSError):
-        raise ExtractRefused("extract.parquet", file=file.name) from None
+def _is_stored(file: Path, limits: Limits, record: RecordType) -> bool:
+    """Tell whether a file is of the register's own form, which has columns beside the layout's."""
+    most = replace(limits, fields=2 * limits.fields + len(_STORED) + len(record.supplied))
+    names = extract_parquet.check_file(file, most).names
     return bool(_STORED & set(names)) or any(name.endswith("__raw") for name in names)
 
 
