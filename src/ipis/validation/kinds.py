@@ -18,6 +18,9 @@ _AT_THE_ROW: dict[str, Callable[[Derived, Site], Piece]] = {
     "expression": stages.expression,
     "choose": stages.choose,
 }
+LIGHT = frozenset(_AT_THE_ROW)
+"""Kinds that neither sort nor group the rows of the relation itself."""
+
 _AMONG_ROWS: dict[str, Callable[[Derived, Site], Piece]] = {
     "count": stages.count,
     "sum": stages.total,

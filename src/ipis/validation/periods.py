@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ipis.validation.compile import constant, quote, render
+from ipis.validation.compile import constant, quote, render, stored_name
+from ipis.validation.declared import PERSON
+from ipis.validation.derived import OWNER
 from ipis.validation.stages import FOREVER, ROW, Piece, bad, key_of, taking_part
+from ipis.validation.terms import Type
 
 if TYPE_CHECKING:
     from ipis.validation.derived import Derived
@@ -50,7 +53,7 @@ def overlap_days(derived: Derived, site: Site) -> Piece:
     one_of_them = f"({render(derived.where, site.scope)}) IS TRUE" if derived.where is not None else "TRUE"
     weight = f"CASE WHEN {one_of_them} THEN 1 ELSE 0 END"
     parts = (("TRUE", first, 0, weight, "FALSE"), ("TRUE", after, 1, f"-({weight})", "TRUE"))
-    events = _events(derived, site, parts, taking)
+    events = _events(derived, site, parts, f"{taking}{_beside_one(derived, site, one_of_them)}")
     keys = ", ".join(["_delivery", *(f"k{place}" for place in range(len(derived.declaration.names("by"))))])
     window = f"PARTITION BY {keys} ORDER BY ev_at, ev_order, _at"
     running = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
@@ -64,7 +67,22 @@ def overlap_days(derived: Derived, site: Site) -> Piece:
     )
     signed = "CASE WHEN ev_own THEN COALESCE(c, 0) ELSE -COALESCE(c, 0) END"
     counted = f"SELECT _at, SUM({signed}) AS n FROM ({shared}) GROUP BY _at"
-    return Piece(f"{join}.n", bad(derived, site), (f"LEFT JOIN ({counted}) {join} ON {ROW}._at = {join}._at",))
+    value = f"CASE WHEN {taking} THEN COALESCE({join}.n, 0) END"
+    return Piece(value, bad(derived, site), (f"LEFT JOIN ({counted}) {join} ON {ROW}._at = {join}._at",))
+
+
+def _beside_one(derived: Derived, site: Site, one_of_them: str) -> str:
+    """Write that a row of the same person or id is one of those whose days are counted; elsewhere there are none."""
+    declaration = derived.declaration
+    by = [column for column in derived.inputs if column.type is Type.ID and stored_name(column) in _ids(derived)]
+    if derived.where is None or not by:
+        return ""
+    key, source = site.scope.column(by[0]), site.relations[declaration.owner]
+    return f" AND {key} IN (SELECT {key} FROM {source} {ROW} WHERE {one_of_them} AND {key} IS NOT NULL)"
+
+
+def _ids(derived: Derived) -> set[str]:
+    return {OWNER if name == PERSON else name for name in derived.declaration.names("by")}
 
 
 def _period(derived: Derived) -> tuple[str, str]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ipis.validation.engines import Engine
     from ipis.validation.terms import Column
 
+_MANY_ROWS = 100_000
+
 __all__ = ["Content", "Relations", "derived", "linked"]
 
 
@@ -262,11 +264,28 @@ class Relations:
         if not len(self.deliveries[owner]):
             self.engine.view(name, self._nested(owner, columns, pieces))
             return name
+        before = self.sources[owner], self.names[owner]
         try:
-            return self._kept(name, owner, columns, pieces)
+            return self._in_steps(name, owner, columns, pieces)
         except ScanFailed:
             # The language should have excluded it: find the culprit, go on without it, and say so.
+            self.sources[owner], self.names[owner] = before
             return self._kept(name, owner, columns, self._without_culprits(owner, columns, pieces))
+
+    def _in_steps(self, name: str, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
+        """Derive few rows all at once. Of many rows, what sorts them is derived alone: nothing else is sorted along."""
+        if self.engine.distributed or len(self.deliveries[owner]) < _MANY_ROWS:
+            return self._kept(name, owner, columns, pieces)
+        steps: list[list[Derived]] = []
+        for level in sorted({made.level for made in columns}):
+            now = [made for made in columns if made.level == level]
+            light = [made for made in now if made.declaration.kind in kinds.LIGHT]
+            steps += [[made] for made in now if made not in light]
+            steps += [light] if light else []
+        for number, step in enumerate(steps):
+            made = {column.declaration.name: pieces[column.declaration.name] for column in step}
+            self.names[owner] = self._kept(f"{name}_{number}", owner, step, made)
+        return self.names[owner]
 
     def _kept(self, name: str, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
         """Derive columns and put them beside those that are there; only what is new is read out of the engine."""
@@ -279,7 +298,8 @@ class Relations:
         answer = self.engine.query(f"SELECT _at, {', '.join(map(quote, added + flags))} FROM ({select})")
         table, order = self.sources[owner].table, _in_order(answer)
         for column in added + flags:
-            table = table.append_column(column, answer[column] if order is None else answer[column].take(order))
+            values = answer[column] if order is None else answer[column].combine_chunks().take(order)
+            table = table.append_column(column, values)
         clean = [f"FALSE AS {quote(f'{column}__bad')}" for column in added if column not in self.dirty[owner]]
         self.sources[owner] = _Source(table, [*self.sources[owner].written, *map(quote, added + flags), *clean])
         return self._expose(name, self.sources[owner])
