@@ -7,6 +7,7 @@ numbers, joined, and written under SSB's own layer. `contact.age` stays sealed: 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from ipis.ssb.register.answer_rows import kept_answers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ipis.kernel.collection import Collection
     from ipis.kernel.layout import Layout
     from ipis.kernel.parts import Header
 
@@ -71,7 +73,7 @@ def ready() -> bool:
 
 def open_forsendelse(task: Task) -> Opened:
     """Open, prove, join and write; raises ParcelRefused for anything that is not as it must be."""
-    collection = load_collection(DefinitionFolder.from_members(task.definitions))
+    collection = _collection(tuple(task.definitions.items()))
     manifest = Manifest.parse(task.manifest)
     facts, layout = manifest.facts, collection.layout
     identity = load_identity(task.identity_file, task.identity_role, task.environment)
@@ -89,6 +91,12 @@ def open_forsendelse(task: Task) -> Opened:
         (task.out / f"{name}.parquet").write_bytes(memoryview(write_parquet(table)))
     answers = 0 if delivered.answers is None else delivered.answers.num_rows
     return Opened({name: table.num_rows for name, table in tables.items()}, delivered.content_sha256, answers)
+
+
+@lru_cache(maxsize=4)
+def _collection(definitions: tuple[tuple[str, bytes], ...]) -> Collection:
+    """Read definitions once for all deliveries of a year: a child serves many, and reading takes as long as opening."""
+    return load_collection(DefinitionFolder.from_members(dict(definitions)))
 
 
 def _data_part(task: Task, part: Part, facts: Facts, layout: Layout, identity: Identity) -> opening.DataPart:
