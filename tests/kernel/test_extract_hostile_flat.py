@@ -1,0 +1,159 @@
+"""Hostile CSV and Parquet: refused with file and line or row and never a value, in bounded memory, or read as plain text."""
+
+import subprocess
+import sys
+import textwrap
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.kernel.extract_cast import LAYOUT
+
+from ipis.kernel import extract_csv, extract_parquet, parquet_pages
+from ipis.kernel.errors import LANGUAGES, ExtractRefused
+from ipis.kernel.extract import Limits
+
+PERSON = LAYOUT.records["person"]
+SECRET = "01815012352"
+
+
+def read_csv(tmp_path, data, limits=None):
+    file = tmp_path / "person.csv"
+    file.write_bytes(data if isinstance(data, bytes) else data.encode())
+    bounds = limits or Limits()
+    return [row for batch in extract_csv.batches(file, PERSON, bounds, extract_csv.encoding_of([file], bounds)) for row in batch.to_pylist()]  # fmt: skip
+
+
+def read_parquet(file, limits=None):
+    return [row for batch in extract_parquet.batches(file, PERSON, limits or Limits()) for row in batch.to_pylist()]
+
+
+def refused(call, *arguments):
+    """Give code and parameters of a refusal that shows no value in any language."""
+    with pytest.raises(ExtractRefused) as caught:
+        call(*arguments)
+    error = caught.value
+    for language in LANGUAGES:
+        text = error.render(language)
+        assert "{" not in text.found + text.expected + text.do
+        assert SECRET not in text.found
+    assert error.__cause__ is None
+    assert error.params["file"].startswith("person.")
+    return error.code, error.params
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "line"),
+    [
+        (b"brukerNr;fid\n1;" + SECRET.encode() + b"\n2;\x00\n", "extract.csv_nul", 3),
+        (b"brukerNr;fid\n1;2\n2;" + b"9" * 10_000_000 + b"\n", "extract.csv_long_line", 3),
+        (b"brukerNr;fid\n1;2\n2;" + SECRET.encode() + b";3\n", "extract.csv_rows", 3),
+        (b"brukerNr;fid\n1;2\n\n2\n", "extract.csv_rows", 4),
+        ("brukerNr;fid\n1;š\n2;2\n".encode() + b"3;\xe6\n", "extract.csv_mixed", 4),
+        (b"brukerNr;fid\n3;\xe6\n" + "1;æ\n".encode(), "extract.csv_mixed", 3),
+        ("brukerNr;fid\n1;æ".encode() + b"\xe6\n", "extract.csv_mixed", 2),
+        (b"brukerNr;fid\n1;2\n2;\x81\xe6\n", "extract.csv_encoding", 3),
+    ],
+)  # fmt: skip
+def test_a_broken_line_is_named_by_its_number(tmp_path, data, code, line):
+    assert (refused(read_csv, tmp_path, data)[0], refused(read_csv, tmp_path, data)[1]["line"]) == (code, line)
+
+
+@pytest.mark.parametrize("columns", [101, 1_000_000])
+def test_a_heading_of_a_million_columns_is_refused_before_it_is_taken_apart(tmp_path, columns):
+    code, params = refused(read_csv, tmp_path, "a;" * (columns - 1) + "a\n")
+    assert (code, params["most"]) == ("extract.too_many_columns", 100)
+
+
+def test_a_doubled_heading_is_refused_and_one_of_other_capitals_is_no_field(tmp_path):
+    assert refused(read_csv, tmp_path, "brukerNr;fid;brukerNr\n1;2;3\n")[0] == "extract.doubled_field"
+    assert refused(read_csv, tmp_path, "brukerNr;BRUKERNR\n1;2\n")[0] == "extract.unknown_column"
+
+
+def test_rows_are_bounded_however_short_they_are(tmp_path):
+    data = "brukerNr;fid\n" + ";\n" * 1001
+    assert len(read_csv(tmp_path, data, Limits(rows=1001))) == 1001
+    assert refused(read_csv, tmp_path, data, Limits(rows=1000))[0] == "extract.too_many_rows"
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "\t=1"])
+def test_a_formula_is_a_text_like_any_other(tmp_path, formula):
+    assert read_csv(tmp_path, f"brukerNr;husstand\n1;{formula}\n") == [{"brukerNr": "1", "husstand": formula}]
+
+
+def test_windows_texts_that_merely_look_odd_are_no_mixture(tmp_path):
+    data = "brukerNr;husstand\n1;Ærfugl\n2;“sitat” – é\n3;Ålesund §\n".encode("cp1252")
+    assert [row["husstand"] for row in read_csv(tmp_path, data)] == ["Ærfugl", "“sitat” – é", "Ålesund §"]
+
+
+def write(tmp_path, table, **options):
+    file = tmp_path / "person.parquet"
+    pq.write_table(table, file, **options)
+    return file
+
+
+@pytest.mark.parametrize("options", [{"use_dictionary": False}, {"use_dictionary": True}])
+def test_a_page_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_path, options):
+    """31 kB that became 4 GB: the page's header said so all along, the reader believed it."""
+    file = write(tmp_path, pa.table({"brukerNr": ["a" * (parquet_pages.MAX_PAGE + 1)]}), compression="zstd", **options)
+    assert file.stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    assert refused(read_parquet, file)[0] == "extract.parquet_size"
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_a_bomb_costs_no_memory(tmp_path):
+    file = write(tmp_path, pa.table({"brukerNr": ["a" * 400_000_000]}), compression="zstd", use_dictionary=False, write_statistics=False)  # fmt: skip
+    program = """
+        import resource, sys
+        from pathlib import Path
+        from tests.kernel.test_extract_hostile_flat import read_parquet
+        from ipis.kernel.errors import ExtractRefused
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            read_parquet(Path(sys.argv[1]))
+        except ExtractRefused as error:
+            print(error.code, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    """
+    answer = subprocess.run([sys.executable, "-c", textwrap.dedent(program), file], capture_output=True, text=True, check=True)  # fmt: skip
+    code, megabytes = answer.stdout.split()
+    assert code == "extract.parquet_size"
+    assert int(megabytes) < 50
+
+
+def test_a_page_header_that_lies_is_no_parquet(tmp_path):
+    file = write(tmp_path, pa.table({"brukerNr": ["1", "2"]}), compression="none", use_dictionary=False)
+    data = bytearray(file.read_bytes())
+    at = pq.ParquetFile(file).metadata.row_group(0).column(0).data_page_offset
+    data[at : at + 6] = b"\x1f\xff\xff\xff\xff\xff"
+    file.write_bytes(data)
+    assert refused(read_parquet, file)[0] == "extract.parquet"
+
+
+def test_a_footer_longer_than_the_file_or_than_any_layout_is_refused_unread(tmp_path):
+    file = tmp_path / "person.parquet"
+    file.write_bytes(b"PAR1" + b"\x00" * 20 + (1 << 30).to_bytes(4, "little") + b"PAR1")
+    assert refused(read_parquet, file)[0] == "extract.parquet"
+    file.write_bytes(b"PAR1" + b"\x00" * (9 << 20) + (9 << 20).to_bytes(4, "little") + b"PAR1")
+    assert refused(read_parquet, file)[0] == "extract.parquet_size"
+    file.write_bytes(b"PAR1")
+    assert refused(read_parquet, file)[0] == "extract.parquet"
+
+
+def test_parquet_of_too_many_columns_rows_or_characters_is_refused(tmp_path):
+    many = pa.table([pa.array(["x"])] * 500, names=[f"c{number}" for number in range(500)])
+    assert refused(read_parquet, write(tmp_path, many))[0] == "extract.too_many_columns"
+    rows = pa.table({"brukerNr": pa.array([1]).take(pa.array([0] * 1001))})
+    assert refused(read_parquet, write(tmp_path, rows), Limits(rows=1000))[0] == "extract.too_many_rows"
+    long = pa.table({"brukerNr": ["1", None, "9" * 1001]})
+    assert refused(read_parquet, write(tmp_path, long)) == ("extract.long_field", {"file": "person.parquet", "row": 3, "most": 1000})  # fmt: skip
+
+
+def test_parquet_of_any_writer_is_read_whole(tmp_path):
+    """Page headers with statistics, two data page versions, dictionaries, many pages, every compression."""
+    table = pa.table({"brukerNr": [str(number) for number in range(5000)], "husstand": ["1", None] * 2500})
+    for version in ("1.0", "2.0"):
+        for compression in ("none", "snappy", "gzip", "zstd"):
+            options = {"data_page_version": version, "compression": compression, "data_page_size": 1000}
+            file = write(tmp_path, table, write_statistics=True, write_page_index=True, **options)
+            assert read_parquet(file) == table.to_pylist()
