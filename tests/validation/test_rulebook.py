@@ -1,6 +1,8 @@
 """Rule files that are wrong are refused whole, with file, line and column; what is right is read once."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.validation import desk
 
 from ipis.kernel.collection import load, packaged
@@ -34,6 +36,14 @@ def refusal(rules, **more):
         (GOOD + "  over: alt\n", "record", 11), (GOOD + "  field: finnesikke\n", "field", 11), (GOOD + "  shows: [finnesikke]\n", "field", 11),
         (GOOD + "  checks: [{field: n, require: n > 1}]\n", "value", 11),
         (GOOD.replace("require: n < 5", "checks: [{require: n > 1}]"), "value", 5), (GOOD.replace("require: n < 5", "checks: nei"), "value", 5),
+        (GOOD + "  shows: n\n", "value", 11), (GOOD + "  indicators: 3\n", "value", 11), (GOOD + "  shows: [[n]]\n", "value", 11),
+        (GOOD + "  problem: rad\n", "value", 11), (GOOD + "  problem: {name: en, by: rad}\n", "value", 11),
+        (GOOD + "  problem: {name: to ord, by: row}\n", "value", 11), (GOOD.replace("[{}], breaks", "3, breaks"), "value", 10),
+        (GOOD.replace("passes: [{}]", "passes: [3]"), "value", 10), (GOOD + "  {[[1]]: 2}: 3\n", "yaml", 1), ("[" * 1200, "yaml", 1),
+        (GOOD.replace("n < 5", "n < 5 limit 1"), "word", 5), (GOOD.replace("n < 5", "n < 5; n > 1"), "word", 5),
+        (GOOD.replace("n < 5", "n < 5 union select 1"), "word", 5), (GOOD.replace("n < 5", "n in (select 1)"), "word", 5),
+        (GOOD.replace("n < 5", "n < 5 /* alle */"), "comment", 5), (GOOD.replace("n < 5", "ukjent(n)"), "function", 5),
+        (GOOD.replace("n < 5", "order by n"), "word", 5), (GOOD.replace("n < 5", "nn < 5"), "field", 5),
         (GOOD.replace("n < 5", "n < 5 order by n"), "word", 5), (GOOD.replace("n < 5", "n < 'a'"), "type", 5),
     ],
 )  # fmt: skip
@@ -111,3 +121,91 @@ def test_the_year_decides_the_rule_of_organisation_numbers():
     first, second = (rulebook.of(packaged("iplos", year)).rules for year in packaged_years("iplos"))
     assert ("K076" in first, "K077" in first) == (True, False)
     assert ("K076" in second, "K077" in second) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ('level = "feil"', 'level = "verst"', "value"), ('effect = "behold"', 'effect = "slett"', "value"),
+        ('level = "feil"', 'level = "feil"\nruns_at = "alle"', "value"), (", nn = ", ", dk = ", "message"),
+    ],
+)  # fmt: skip
+def test_a_rule_of_the_layout_that_is_wrong_is_refused_at_its_line(old, new, code):
+    members = dict(desk.folder(GOOD))
+    before, _, after = members["layout.toml"].decode().partition("[rules.L002]")
+    members["layout.toml"] = f"{before}[rules.L002]{after.replace(old, new, 1)}".encode()
+    with pytest.raises(DefinitionRefused) as caught:
+        rulebook.of(load(DefinitionFolder.from_members(members)))
+    assert caught.value.code == f"rules.{code}"
+    assert caught.value.params["file"] == "layout.toml"
+    assert caught.value.params["line"] == before.count("\n") + 2
+
+
+@pytest.mark.parametrize("name", ["layout.toml", "collection.toml", "codes/kommuner.csv", "codes/successors.csv"])
+def test_a_definition_folder_that_lacks_a_member_is_refused_by_the_members_name(name):
+    members = {key: content for key, content in desk.folder(GOOD).items() if key != name}
+    with pytest.raises(DefinitionRefused) as caught:
+        load(DefinitionFolder.from_members(members))
+    assert name in caught.value.render("en").found
+
+
+def test_a_folder_without_a_code_list_that_the_layout_names_is_refused():
+    layout = desk.LAYOUT.replace('codes = ["01", "02", "03"]', 'codes = "borte"')
+    with pytest.raises(DefinitionRefused) as caught:
+        desk.collection(GOOD, layout=layout)
+    assert caught.value.code == "collection.code_list"
+
+
+def test_nothing_of_a_refused_folder_stays_behind():
+    """The good half of a folder is not judged by: the next reading of a mended folder starts anew."""
+    broken = desk.collection(GOOD + desk.rule("nei < 5", number="K901"))
+    for _ in range(2):
+        with pytest.raises(DefinitionRefused):
+            rulebook.of(broken)
+    mended = rulebook.of(desk.collection(GOOD + desk.rule("n < 6", number="K901")))
+    assert [made.rule.id for made in mended.compiled] == ["K900", "K901"]
+
+
+PIECES = (
+    "{}",
+    "[]",
+    "3",
+    "null",
+    "'",
+    '"',
+    ": ",
+    "\n",
+    "&a",
+    "*a",
+    "<<: *a",
+    "1.5",
+    "2017-01-01",
+    "~",
+    "{a: {b: c}}",
+    "[[1]]",
+    "x",
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_folder_is_whole_or_refused_with_its_place(data):
+    """Nothing but a refusal comes out of a file in which something was lost or put in."""
+    members = dict(desk.folder(GOOD, '[ting.derived]\nx = { count = "rows", by = ["tid"], where = "n > 1" }'))
+    name = data.draw(st.sampled_from(["rules/ting.yaml", "layout.toml"]))
+    text = members[name].decode()
+    at = data.draw(st.integers(0, len(text) - 1))
+    lost = data.draw(st.integers(0, 12))
+    members[name] = (text[:at] + data.draw(st.sampled_from(PIECES)) + text[at + lost :]).encode()
+    error = _refused(members)
+    if error is not None:
+        assert all(error.render(language).found for language in LANGUAGES)
+        assert error.code.startswith("collection.") or error.params["line"] >= 1
+
+
+def _refused(members):
+    try:
+        rulebook.of(load(DefinitionFolder.from_members(members, "desk")))
+    except DefinitionRefused as error:
+        return error
+    return None

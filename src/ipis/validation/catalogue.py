@@ -137,7 +137,8 @@ def _records(name: str, content: bytes) -> Iterable[tuple[CommentedMap, Place]]:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name, 1, 1)
         refuse("rules.yaml", place, detail=error.problem or "not YAML")
-    except YAMLError:
+    except (YAMLError, TypeError, ValueError, RecursionError):
+        # Besides its own errors the reader raises Python's: a list as a key, a number that is none, a deep nest.
         refuse("rules.yaml", Place(name, 1, 1), detail="not YAML")
     if not isinstance(tree, CommentedSeq):
         refuse("rules.yaml", Place(name, 1, 1), detail="a list of rules is expected")
@@ -179,8 +180,8 @@ def _rule(record: CommentedMap, start: Place, year: int) -> Rule | None:
             _matching("[MTS]( [MTS])*", record.get("runs_at", "M S"), places.get("runs_at", here)).split()
         ),
         scope=_matching("row|delivery|register", record.get("scope", "row"), places.get("scope", here)),
-        shows=tuple(map(str, record.get("shows", ()))),
-        indicators=tuple(map(str, record.get("indicators", ()))),
+        shows=_names(record.get("shows", []), places.get("shows", here)),
+        indicators=_names(record.get("indicators", []), places.get("indicators", here)),
         problem=_problem(record, places.get("problem", here)),
         message=_message(record, places["message"]),
         examples=examples,
@@ -237,6 +238,12 @@ def _valid_in(years: object, year: int, place: Place) -> bool:
     return year <= int(last) if last else True
 
 
+def _names(value: object, place: Place) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        refuse("rules.value", place, allowed="[…, …]")
+    return tuple(map(str, value))
+
+
 def _problem(record: CommentedMap, place: Place) -> Problem:
     """Read what makes findings one problem: the rule itself, row by row, unless it says otherwise."""
     written = record.get("problem", {"name": str(record["id"]), "by": "row"})
@@ -263,4 +270,7 @@ def _examples(
     examples = record.get("examples", {})
     if not isinstance(examples, dict) or not set(examples) <= set(_EXAMPLES):
         refuse("rules.value", places.get("examples", here), allowed=", ".join(_EXAMPLES))
+    for value in examples.values():
+        if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+            refuse("rules.value", places.get("examples", here), allowed="[{field: value, …}, …]")
     return {str(key): tuple(value) for key, value in examples.items()}

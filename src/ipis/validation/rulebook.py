@@ -11,6 +11,7 @@ from ipis.validation import catalogue, language, layout_rules, world
 from ipis.validation import compile as sql
 from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
 from ipis.validation.compile import HEADER
+from ipis.validation.declared import locate
 from ipis.validation.findings import Texts, placeholders
 from ipis.validation.position import Place, refuse
 from ipis.validation.terms import Column, Term, columns_of, every_column
@@ -90,7 +91,7 @@ def of(collection: Collection) -> Rulebook:
 def _read(collection: Collection) -> Rulebook:
     rules = catalogue.load(collection.folder, collection.year)
     for declared in collection.layout.rules.values():
-        rules.setdefault(declared.id, _from_layout(declared))
+        rules.setdefault(declared.id, _from_layout(declared, collection))
     resolver = world.resolver(collection)
     predicates = layout_rules.predicates(collection)
     for predicate in predicates:
@@ -109,8 +110,17 @@ def _read(collection: Collection) -> Rulebook:
     return Rulebook(rules, compiled, predicates, resolver, texts)
 
 
-def _from_layout(declared: LayoutRule) -> Rule:
+def _from_layout(declared: LayoutRule, collection: Collection) -> Rule:
     """Make the entry of a rule that only the layout declares; its three sentences are the three parts."""
+    place = locate(collection.folder, f"rules.{declared.id}", "level")
+    for value, allowed in ((declared.level, list(Level)), (declared.effect, list(Effect))):
+        if value not in allowed:
+            refuse("rules.value", place, allowed=", ".join(allowed))
+    if not set(declared.runs_at.split()) or not set(declared.runs_at.split()) <= set("MTS"):
+        refuse("rules.value", place, allowed="M T S")
+    lacking = next((key for key in LANGUAGES if key not in declared.message), None)
+    if lacking is not None:
+        refuse("rules.message", place, number=declared.id, language=lacking)
     message = {key: Rendered(*_three(declared.message[key])) for key in LANGUAGES}
     return Rule(
         id=declared.id,
@@ -128,7 +138,7 @@ def _from_layout(declared: LayoutRule) -> Rule:
         problem=Problem(declared.id, "row"),
         message=message,
         examples={},
-        place=Place("layout.toml", 1, 1),
+        place=place,
     )
 
 
