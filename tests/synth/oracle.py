@@ -8,17 +8,41 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ipis.kernel import extract
 from ipis.kernel.collection import Collection
 from ipis.kernel.environment import Environment
 from ipis.kernel.foedselsnummer import judge, read_identities
+from ipis.kernel.identifiers import Reason
+from ipis.validation.findings import Report
 from ipis.validation.run import run
 
 
 def found_in(path: Path, collection: Collection) -> Counter[tuple[str, ...]]:
     """Run all rules of the municipality over an extract file; rule, record, brukerNr, id, field."""
     read = extract.read(path, collection.layout)
+    tables = _with_judgement(read, collection)
+    return _counted(run(collection, tables, at="M", header=dict(read.header)), tables, collection)
+
+
+def found_at_ssb(path: Path, collection: Collection, last_year: Path | None) -> Counter[tuple[str, ...]]:
+    """Run SSB's rules over it, last year's extract beside it; a person's number stands for the pseudonym."""
+    read = extract.read(path, collection.layout)
+    tables = _with_judgement(read, collection)
+    linked = pc.equal(tables["person"]["id_reason"], Reason.OK.text)
+    number = read.tables["person"]["fid"]
+    pseudonym = pc.if_else(linked, number, pa.scalar(None, pa.string()))
+    tables["person"] = tables["person"].append_column("pseudonym", pseudonym)
+    before = None
+    if last_year is not None:
+        before = dict(extract.read(last_year, collection.layout).tables)
+        before["person"] = before["person"].drop_columns(["fid", "typeID"])
+    report = run(collection, tables, at="S", header=dict(read.header), last_year=before)
+    return _counted(report, tables, collection)
+
+
+def _with_judgement(read: extract.Extract, collection: Collection) -> dict[str, pa.Table]:
     tables = dict(read.tables)
     person = tables["person"]
     identities = read_identities(person["fid"], person["typeID"], Environment.DEMO)
@@ -28,7 +52,10 @@ def found_in(path: Path, collection: Collection) -> Counter[tuple[str, ...]]:
     year = judged.foedselsaar.astype(np.int64)
     age = pa.array((collection.year - year).astype(np.int16), mask=year == 0)
     tables["person"] = person.append_column("alder", age).drop_columns(["fid", "typeID"])
-    report = run(collection, tables, at="M", header=dict(read.header))
+    return tables
+
+
+def _counted(report: Report, tables: dict[str, pa.Table], collection: Collection) -> Counter[tuple[str, ...]]:
     assert not report.culprits
     found: Counter[tuple[str, ...]] = Counter()
     for finding in report.findings.table.to_pylist():

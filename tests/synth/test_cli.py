@@ -111,5 +111,6 @@ def test_without_faults_the_country_is_clean(small_country, tmp_path):
 
 
 def test_a_municipality_can_have_the_stated_mix(tmp_path):
-    assert run([*BASE, "--out", str(tmp_path), "--persons", "200", "--stated"]) == 0
+    assert run([*BASE, "--out", str(tmp_path), "--persons", "200", "--stated", "--at-ssb"]) == 0
+    assert (tmp_path / "faults_ssb.csv").read_text(encoding="utf-8").startswith("rule,record,brukerNr,id,field\n")
     assert "K049" in (tmp_path / "faults.csv").read_text(encoding="utf-8")

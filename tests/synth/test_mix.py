@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from tests.synth.oracle import found_in, listed_in
+from tests.synth.oracle import found_at_ssb, found_in, listed_in
 
 from ipis.kernel.collection import packaged
 from ipis.synth.draw import draw
@@ -52,7 +52,7 @@ def test_check_finds_what_is_wrong_with_a_whole_delivery(years, tmp_path, kind):
 def test_a_missing_service_is_missing_altogether_with_its_decisions_and_users(years):
     place = spoilt(years[2017], "service")
     clean = draw(place, persons=None, innsending=1, seed=0)
-    lacking, listed = plant(clean, place, 0.0, 0, stated=True)
+    lacking, listed, _ = plant(clean, place, 0.0, 0, stated=True)
     code = missing_service(place, 0)
     assert code in set(clean.rows["tjeneste"].columns["kode"].to_pylist())
     assert code not in set(lacking.rows["tjeneste"].columns["kode"].to_pylist())
@@ -69,7 +69,7 @@ def test_few_municipalities_have_a_fault_of_the_whole_and_others_each_year(years
 def test_each_kind_of_fault_is_as_frequent_as_stated(years):
     place = Place(years[2017], "0301", "00")
     clean = draw(place, persons=12_000, innsending=1, seed=1)
-    spoilt_draw, listed = plant(clean, place, 0.0, 1, stated=True)
+    spoilt_draw, listed, _ = plant(clean, place, 0.0, 1, stated=True)
     found = Counter(listed.table()["rule"].to_pylist())
     persons, services = clean.persons, len(clean.rows["tjeneste"])
     hours = services - clean.rows["tjeneste"].columns["timerUke"].null_count
@@ -102,3 +102,24 @@ def test_a_clean_flat_extract_has_no_finding(years, tmp_path):
 def test_the_whole_country_is_found_to_the_last_row(years, tmp_path, year):
     for place in places(years[year]):
         compare(place, tmp_path)
+
+
+def test_ssb_finds_besides_what_it_alone_knows_and_what_last_year_tells(years, tmp_path):
+    """What rules run at the municipality alone (user numbers) is left aside."""
+    rules = set()
+    for kommune in ("0403", *(p.kommune for p in places(years[2017]) if fault_of(p, 0) in {"service", "endless"})):
+        wish = {"faults": 0.02, "stated": True}
+        now = make(Place(years[2017], kommune, "00"), Wish(at_ssb=True, **wish), tmp_path / "now")
+        then = make(Place(years[2016], kommune, "00"), Wish(**wish), tmp_path / "then")
+        both = listed_in(now.faults) + listed_in(tmp_path / "now" / "faults_ssb.csv")
+        listed = Counter({each: count for each, count in both.items() if each[0] not in {"K018", "L001"}})
+        assert found_at_ssb(now.extract, years[2017], then.extract) == listed
+        rules |= {each[0] for each in listed_in(tmp_path / "now" / "faults_ssb.csv")}
+    assert {"K015", "K027", "K074", "K081", "K101", "K102"} <= rules
+
+
+def test_a_place_without_a_year_before_has_nothing_to_compare_with(years, tmp_path):
+    make(Place(years[2017], "0710", "00"), Wish(persons=300, at_ssb=True, stated=True), tmp_path)
+    make(Place(years[2016], "0403", "00"), Wish(persons=300, at_ssb=True, stated=True), tmp_path / "first")
+    for folder in (tmp_path, tmp_path / "first"):
+        assert {each[0] for each in listed_in(folder / "faults_ssb.csv")} <= {"K027", "K074", "K081"}

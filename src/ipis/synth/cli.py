@@ -34,6 +34,7 @@ def synth(
     innsending: Annotated[int, typer.Option(min=1, max=9999, help="Running number of the submission.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same persons.")] = 0,
     form: Annotated[str, typer.Option("--format", help="xml, or a folder of csv or parquet files.")] = "xml",
+    at_ssb: Annotated[bool, typer.Option("--at-ssb", help="List what SSB finds besides, in faults_ssb.csv.")] = False,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the country.")] = 1,
     definitions: Annotated[Path | None, typer.Option(help="Another definition folder than the one shipped.")] = None,
 ) -> None:
@@ -52,7 +53,7 @@ def synth(
         raise Misuse("synth.option", option="--definitions", expected=f"{collection} {year}")
     stated = stated or (national and faults is None)
     share = faults if faults is not None else float(rates()["mix"]["catalogue"]) if stated else 0.0
-    wish = Wish(persons, share, innsending, seed, stated, form)
+    wish = Wish(persons, share, innsending, seed, stated, form, at_ssb)
     if kommune is None:
         _nation(known, wish, out, jobs)
     else:

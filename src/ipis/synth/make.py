@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ipis.kernel.collection import packaged_years
 from ipis.synth.document import write
 from ipis.synth.draw import draw
+from ipis.synth.faults import at_ssb
 from ipis.synth.faults.listed import write as write_faults
-from ipis.synth.faults.plan import plant
+from ipis.synth.faults.plan import Planted, plant
 from ipis.synth.flat import write as write_flat
+from ipis.synth.inhabitants import standing_for
 from ipis.synth.people import Place
 
 
@@ -25,6 +28,8 @@ class Wish:
     """Whether the error mix of real deliveries is planted besides."""
     form: str = "xml"
     """How the extract is written: xml, csv or parquet."""
+    at_ssb: bool = False
+    """Whether faults_ssb.csv lists what SSB finds besides, also against last year's extract of the same wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +50,36 @@ class Made:
 
 
 def make(place: Place, wish: Wish, out: Path) -> Made:
-    """Draw an extract, plant the faults, and write both files into a folder."""
+    """Draw an extract, plant the faults, and write the files into a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    drawn = draw(place, persons=wish.persons, innsending=wish.innsending, seed=wish.seed)
-    flat = wish.form != "xml"
-    planted, listed = plant(drawn, place, wish.faults, wish.seed, stated=wish.stated, flat=flat)
+    planted = _planted(place, wish)
     collection = place.collection
     extract = out / f"{place.kommune}{place.bydel}_{collection.register}_uttrekk_{collection.year}"
-    if flat:
-        write_flat(planted, collection.layout, extract, wish.form)
-    else:
+    if wish.form == "xml":
         extract = extract.with_name(f"{extract.name}.xml")
-        write(planted, collection.layout, extract)
+        write(planted.draw, collection.layout, extract)
+    else:
+        write_flat(planted.draw, collection.layout, extract, wish.form)
     faults = out / "faults.csv"
-    write_faults(listed, faults)
-    return Made(extract, faults, planted.persons, len(planted.rows["tjeneste"]), len(listed))
+    write_faults(planted.listed, faults)
+    if wish.at_ssb:
+        earlier = _last_year(place)
+        before = None if earlier is None else _planted(earlier, wish).draw
+        at_ssb.add(planted.at_ssb, planted.draw, before, place)
+        write_faults(planted.at_ssb, out / "faults_ssb.csv")
+    services = len(planted.draw.rows["tjeneste"])
+    return Made(extract, faults, planted.draw.persons, services, len(planted.listed))
+
+
+def _planted(place: Place, wish: Wish) -> Planted:
+    drawn = draw(place, persons=wish.persons, innsending=wish.innsending, seed=wish.seed)
+    return plant(drawn, place, wish.faults, wish.seed, stated=wish.stated, flat=wish.form != "xml")
+
+
+def _last_year(place: Place) -> Place | None:
+    """Give the same place a year earlier, if the program carries that year and the municipality was one then."""
+    register, year = place.collection.register, place.collection.year - 1
+    if year not in packaged_years(register):
+        return None
+    before = standing_for(place.collection, year)
+    return Place(before, place.kommune, place.bydel) if place.kommune in before.kommuner else None

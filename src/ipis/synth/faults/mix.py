@@ -26,7 +26,7 @@ _PRACTICAL, _NURSING, _LONG_TERM = ("01", "02", "03"), ("15",), ("21",)
 _SHORT_STAYS = ("18", "19", "20")
 _WEEK = 168 * 60
 _FEW_UNTIL = 8
-_UNLISTED = 50
+_UNLISTED, _HOME_UNIT = 50, 9
 _WRONG_UNIT = "812345678"
 _FORTY_MONTHS, _FIRST_DIGIT = 4_000_000, 100_000_000
 _NO_DATE = -1_000_000
@@ -41,6 +41,7 @@ class Mixing:
     rows: dict[str, Rows]
     free: Bits
     listed: Listed
+    at_ssb: Listed
 
     def user(self, persons: Ints) -> pa.Array:
         """Give user numbers."""
@@ -63,12 +64,12 @@ class Mixing:
         return np.sort(self.rng.permutation(places)[:whole])
 
 
-def mix(draw: Draw, place: Place, taken: Ints, seed: int, listed: Listed) -> Draw:
-    """Plant the mix; `taken` are persons to leave alone."""
+def mix(draw: Draw, place: Place, taken: Ints, seed: int, listed: Listed, at_ssb: Listed) -> Draw:
+    """Plant the mix; `taken` are persons to leave alone, `at_ssb` lists what SSB alone finds of it."""
     free = np.ones(draw.persons, np.bool_)
     free[taken] = False
     rng = np.random.default_rng([seed, place.collection.year, int(place.kommune), int(place.bydel), 2])
-    mixing = Mixing(place, rng, dict(draw.rows), free, listed)
+    mixing = Mixing(place, rng, dict(draw.rows), free, listed, at_ssb)
     if whole.fault_of(place, seed) == "guests":
         _guests(mixing)
     without = _without_level(mixing)
@@ -174,12 +175,24 @@ def _identities(mixing: Mixing) -> None:
     for who, kind in ((h, "3"), (fh, "12")):
         given, usable = identities.with_check_digits(stems[kind])
         _identify(mixing, np.sort(who)[usable], kind, identities.texts(given[usable]))
+    _same_person(mixing, drawn[ends[-1] :], number, age, _share("same_person") * count)
     last = number[np.sort(wrong)]
     spoilt = last // 10 * 10 + (last % 10 + 1 + mixing.rng.integers(0, 9, len(last))) % 10
     # Endings that stand for "birth date only" are another fault.
     kept = ~np.isin(spoilt % 100_000, [100, 200, 99_999])
     mixing.put("person", {"fid": identities.texts(spoilt[kept])}, np.sort(wrong)[kept])
     mixing.listed.add("K022", "person", mixing.user(np.sort(wrong)[kept]), None, "fid")
+
+
+def _same_person(mixing: Mixing, persons: Ints, number: Ints, age: Ints, count: float) -> None:
+    """Give persons the number of another of their age, as if one person had two user numbers: SSB alone sees it."""
+    sorted_by_age = persons[np.argsort(age[persons], kind="stable")]
+    first, second = sorted_by_age[0:-1:2], sorted_by_age[1::2]
+    pairs = mixing.some(np.flatnonzero(age[first] == age[second]), count)
+    order = np.argsort(second[pairs])
+    first, second = first[pairs][order], second[pairs][order]
+    mixing.put("person", {"fid": identities.texts(number[first])}, second)
+    mixing.at_ssb.add("K027", "person", mixing.user(np.concatenate([first, second])), None, "brukerNr")
 
 
 def _identify(mixing: Mixing, persons: Ints, kind: str, numbers: pa.Array) -> None:
@@ -290,6 +303,11 @@ def _wrong_units(mixing: Mixing, services: _Services) -> None:
     _put_unit(mixing, places, demo_orgnr(mixing.place.collection.successors.get(kommune, kommune)))
     _list(mixing, "K079", places, "orgNr")
     _list(mixing, "K080", places, "orgNr")
+    # At a unit that is listed, but gives no stays: SSB alone knows its industry.
+    units = mixing.place.collection.codes["service_types"]
+    stays = units.filter(pc.equal(units["group"], "institution"))["code"].to_pylist()
+    places = chosen("not_institution", np.isin(services.code, stays) & services.given)
+    _put_unit(mixing, places, demo_care_unit(kommune, _HOME_UNIT))
     places = chosen("forbidden", rule == "forbidden")
     _put_unit(mixing, places, demo_care_unit(kommune, 0))
     _list(mixing, "K077", places, "orgNr")

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -45,32 +46,38 @@ class _Changes:
                 self.cells.setdefault((row.record, name), {})[row.place] = row[name]
 
 
+class Planted(NamedTuple):
+    """An extract with its faults: what `check` finds, and what of the planted ones SSB alone does."""
+
+    draw: Draw
+    listed: Listed
+    at_ssb: Listed
+
+
 def catalogue(layout: Layout) -> tuple[Fault, ...]:
     """Give every fault that can be planted in this layout."""
     ours = (keys, persons, circumstances, services, kinds)
     return (*(fault for module in ours for fault in module.faults()), *fields.faults(layout))
 
 
-def plant(
-    draw: Draw, place: Place, share: float, seed: int, *, stated: bool = False, flat: bool = False
-) -> tuple[Draw, Listed]:
+def plant(draw: Draw, place: Place, share: float, seed: int, *, stated: bool = False, flat: bool = False) -> Planted:
     """Give this share of the persons a fault each; a lower share gives the same faults to fewer of them.
 
     `stated`: besides, the error mix of real deliveries, and in a few places a fault of the whole delivery.
     `flat`: rows without a person are added, and user numbers are left alone, since rows hang on them.
     """
-    listed = Listed()
+    listed, at_ssb = Listed(), Listed()
     if stated:
         draw = whole.spoil(draw, place, seed)
     chosen = _chosen(draw.persons, share, place, seed)
     unfit = _ON_USER_NUMBERS if flat else frozenset()
     changed = _plant_entries(draw, place, chosen, seed, listed, unfit)
     if stated:
-        changed = mix.mix(changed, place, np.array(chosen, np.int64), seed, listed)
+        changed = mix.mix(changed, place, np.array(chosen, np.int64), seed, listed, at_ssb)
     if flat:
         changed = orphans.add(changed, place, share, seed, listed)
     listed.single += _of_delivery(changed, place)
-    return changed, listed
+    return Planted(changed, listed, at_ssb)
 
 
 def _plant_entries(
