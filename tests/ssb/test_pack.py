@@ -181,3 +181,15 @@ def test_a_shipped_list_may_be_replaced_by_the_years_own(sources, tmp_path):
     archive = Archive(tmp_path / "body.members", "members")
     (name,) = [each for each in archive.names if each.endswith("codes/care_units.csv")]
     assert b"999999999" in archive.read(name, 1 << 20)
+
+
+def test_the_overview_of_care_units_is_the_list_that_rules_look_into(sources, tmp_path):
+    """K079: in production no municipality is judged by the made-up list."""
+    (tmp_path / "u.csv").write_text("naeringskode;orgnr;adresse\n87.102;899999999;Gata 1\n", encoding="utf-8")
+    pack.make_body(sources(care_units=tmp_path / "u.csv"), tmp_path / "body")
+    archive = Archive(tmp_path / "body.members", "body.members")
+    (name,) = [each for each in archive.names if each.endswith("codes/care_units.csv")]
+    assert archive.read(name, 1 << 20).decode("utf-8").splitlines() == [
+        "orgnr,kommune,name,naeringskode",
+        "899999999,,,87.102",
+    ]

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 DEMO_CARE_UNITS: Final = 10
 """Care units that a demo municipality may name (`kernel.demo`)."""
+CARE_UNITS: Final = "care_units"
+"""The code list of organisation numbers in use (K079–K081)."""
 NEEDED_ROLES: Final = ("tpf", "ssb", "feedback", "tpf-receipt", "tpf-forward", "ssb-receipt", "ssb-push")
 _MEMBERS = ".members"
 
@@ -72,14 +74,19 @@ def make_body(sources: Sources, out: Path) -> Body:
 
 
 def _with_codes(sources: Sources) -> DefinitionFolder:
-    """Lay the lists given over the definitions; one that the layout does not know would never be looked into."""
-    if not sources.codes:
+    """Lay the lists given over the definitions; one that the layout does not know would never be looked into.
+
+    The overview of care units is one of them: the list that rules look into must be the one that was given.
+    """
+    if not sources.codes and sources.care_units is None:
         return sources.definitions
     shipped = load(sources.definitions)
     for name in sources.codes:
         if name not in shipped.codes and name not in shipped.layout.codes:
             raise PackRefused("ssb.pack_codes", name=name)
     given = {f"codes/{name}.csv": path.read_bytes() for name, path in sources.codes.items()}
+    if sources.care_units is not None and CARE_UNITS in shipped.codes and CARE_UNITS not in sources.codes:
+        given[f"codes/{CARE_UNITS}.csv"] = _listed(sources.care_units, shipped.codes[CARE_UNITS].column_names)
     return DefinitionFolder.from_members({**sources.definitions, **given}, sources.definitions.origin)
 
 
@@ -130,6 +137,15 @@ def _care_units(sources: Sources, collection: Collection) -> tuple[str, ...]:
         return tuple(row["orgnr"] for row in _rows(sources.care_units, {"orgnr"}))
     _demo_only(sources.environment, "--care-units")
     return tuple(demo_care_unit(k, n) for k in collection.kommuner for n in range(DEMO_CARE_UNITS))
+
+
+def _listed(path: Path, columns: Sequence[str]) -> bytes:
+    """Write the overview with the columns of the shipped list; what it does not say is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(path, {"orgnr"}))
+    return text.getvalue().encode("utf-8")
 
 
 def _demo_only(environment: Environment, option: str) -> None:
