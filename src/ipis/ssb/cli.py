@@ -45,14 +45,16 @@ def serve(settings: SettingsFile) -> None:
 def work(
     settings: SettingsFile,
     once: Annotated[bool, typer.Option("--once", help="Until nothing is due, then stop.")] = False,
-    only: Annotated[Role | None, typer.Option("--only", help="One role; without it both, as two processes.")] = None,
+    only: Annotated[
+        Role | None, typer.Option("--only", help="One role; without it all, as processes of their own.")
+    ] = None,
 ) -> None:
     """Work on what has come in: load, post receipts, write mails, make feedback."""
     from ipis.ssb import work as workers
 
     room = SsbSettings.load(settings)
     if only is None:
-        workers.run_both(settings, once=once)
+        workers.run_both(settings, once=once, helpers=room.helpers)
         return
     _configure(room)
     workers.run_role(room, only, once=once)

@@ -30,6 +30,8 @@ class SsbSettings(RoomSettings):
     """How many forsendelser may stand begun but not handed over; beyond it TPF is asked to come again."""
     child_memory_mib: int = Field(default=1536, ge=256)
     """Address space of the process that reads strangers' Parquet, beyond what it starts with."""
+    helpers: int = Field(default=0, ge=0, le=64)
+    """Processes that make feedback beside the feedback worker, for a peak: one for each further core."""
     kill_at: str = ""
     """Test only: the named point of a step at which the process kills itself, to show that nothing is lost."""
 

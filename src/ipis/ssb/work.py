@@ -1,6 +1,7 @@
 """Which process does which work: the intake worker opens data, the feedback worker PINs and contacts.
 
-`ipis ssb work` runs the two as processes of their own, so that only the feedback worker reads the feedback identity.
+`ipis ssb work` runs them as processes of their own, so that only the feedback role reads the feedback identity. Helpers
+share its queue on a peak: jobs are claimed by one conditional UPDATE, so any number may judge, but one writes mails.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ _STOP_SECONDS = 8.0
 
 
 class Role(StrEnum):
-    """The two workers."""
+    """The workers."""
 
     INTAKE = "intake"
     """Verifies, opens, joins, loads; posts receipts."""
     FEEDBACK = "feedback"
     """Validates, makes feedback, writes mails, pushes to the portal."""
+    HELPER = "helper"
+    """Validates and makes feedback beside the feedback worker; writes no mail and pushes nothing."""
 
 
 def run_role(settings: SsbSettings, role: Role, *, once: bool) -> None:
@@ -44,18 +47,18 @@ def run_role(settings: SsbSettings, role: Role, *, once: bool) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-    run = _run_intake if role is Role.INTAKE else _run_feedback
-    run(settings, stop, once)
+    runs = {Role.INTAKE: _run_intake, Role.FEEDBACK: _run_feedback, Role.HELPER: _run_helper}
+    runs[role](settings, stop, once)
 
 
-def run_both(settings_file: Path, *, once: bool) -> None:
-    """Run both roles as processes of their own; once: in turn, intake again at last for R4."""
+def run_both(settings_file: Path, *, once: bool, helpers: int = 0) -> None:
+    """Run the roles as processes of their own; once: both in turn, intake again at last for R4."""
     if once:
         for role in (Role.INTAKE, Role.FEEDBACK, Role.INTAKE):
             _check(subprocess.run(_command(settings_file, role, once=True), check=False).returncode, role)
         return
-    children = {role: subprocess.Popen(_command(settings_file, role, once=False)) for role in Role}
-    _wait_for_any(children)
+    roles = [Role.INTAKE, Role.FEEDBACK, *[Role.HELPER] * helpers]
+    _wait_for_any([(role, subprocess.Popen(_command(settings_file, role, once=False))) for role in roles])
 
 
 def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
@@ -97,6 +100,20 @@ def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> N
         *feedback.ticks(settings, keys),
     )
     _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.FEEDBACK)), once=once)
+
+
+def _run_helper(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
+    from ipis.lib.jobs import Batch, Worker
+    from ipis.ssb.feedback import steps as feedback
+    from ipis.ssb.keys import feedback_keys
+    from ipis.ssb.register.models import Job
+
+    steps = {
+        kind: step
+        for kind, step in feedback.steps(settings, feedback_keys(settings)).items()
+        if isinstance(step, Batch)
+    }
+    _work(Worker(jobs=Job, steps=steps, stop=stop, name=_claim(Role.HELPER)), once=once)
 
 
 def _claim(role: Role) -> str:
@@ -163,24 +180,24 @@ def _command(settings_file: Path, role: Role, *, once: bool) -> list[str]:
     return [*command, "--once"] if once else command
 
 
-def _wait_for_any(children: dict[Role, subprocess.Popen[bytes]]) -> None:
-    """Wait until told to stop or until one of the two has ended, then end the other."""
+def _wait_for_any(children: list[tuple[Role, subprocess.Popen[bytes]]]) -> None:
+    """Wait until told to stop or until one has ended, then end the others."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    for child in children.values():
+    for _, child in children:
         threading.Thread(target=_tell_end, args=(child, ended), daemon=True).start()
     ended.wait()
-    codes = {role: child.poll() for role, child in children.items()}
-    for child in children.values():
+    codes = [(role, child.poll()) for role, child in children]
+    for _, child in children:
         child.terminate()
-    for child in children.values():
+    for _, child in children:
         try:
             child.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-    for role, code in codes.items():
+    for role, code in codes:
         if code is not None:
             _check(code, role)
 
