@@ -119,7 +119,9 @@ def _value(field: Field, written: object) -> tuple[Any, str | None]:
         if field.kind is Kind.INT:
             return int(text), None
         if field.kind is Kind.DEC:
-            return Decimal(text).quantize(Decimal(1).scaleb(-field.scale)), None
+            number = Decimal(text).quantize(Decimal(1).scaleb(-field.scale))
+            # What has more digits than the field is no value of it, as the extract's reader has it.
+            return (number, None) if len(number.as_tuple().digits) <= field.length else (None, text)
     except (ValueError, InvalidOperation):
         return None, text
     return text, None
