@@ -98,3 +98,17 @@ def test_rules_that_are_code_say_so(rules):
     code = {f"K{number:03}" for number in (*range(1, 12), 14, 16, 17)}
     assert of_kind[Kind.CODE] == {number for number in code if number in rules[1]}
     assert of_kind[Kind.IDENTITY] == {f"K{number:03}" for number in range(20, 27)}
+
+
+def test_what_one_correction_mends_is_one_problem(rules):
+    """Found by the value of a field that is shown – never an id –, by the user number, or in one row."""
+    collection = packaged("iplos", rules[0])
+    shared: dict[str, set[str]] = {}
+    for rule in rules[1].values():
+        shared.setdefault(rule.problem.name, set()).add(rule.problem.by)
+        if rule.problem.by == "value":
+            (check,) = {check.field for check in rule.checks}
+            record = collection.layout.records[rule.record]
+            assert check in record.fields, rule.id
+            assert record.fields[check].kind != "id", rule.id
+    assert {name: ways for name, ways in shared.items() if len(ways) > 1} == {}

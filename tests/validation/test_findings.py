@@ -5,6 +5,7 @@ import pytest
 from tests.validation import desk
 
 from ipis.kernel.collection import packaged
+from ipis.validation import examples, rulebook
 from ipis.validation.catalogue import Level
 from ipis.validation.effects import apply, hangs_on
 from ipis.validation.findings import FINDINGS, placeholders
@@ -148,3 +149,14 @@ def test_only_stops_hang_on_another_record_than_the_person(year):
     layout = packaged("iplos", year).layout
     hanging = {name: above for name in layout.records if (above := hangs_on(layout, name))}
     assert hanging == {"stopp": ("tjeneste",)}
+
+
+def test_computed_numbers_have_the_decimal_sign_of_the_language():
+    """K089: half an hour is ,5 in Norwegian and .5 in English."""
+    collection = packaged("iplos", 2017)
+    rule = rulebook.of(collection).rules["K089"]
+    report = examples.judge(collection, rule, {"kode": "09", "timerUke": 40, "minutterUke": 30})
+    told = {language: report.findings.messages(language).to_pylist()[0] for language in ("nb", "nn", "en")}
+    assert "40,5 timer" in told["nb"]
+    assert "40,5 timar" in told["nn"]
+    assert "40.5 hours" in told["en"]

@@ -32,6 +32,7 @@ FINDINGS = pa.schema(
 correct; `value` as it stood (never of an identity field or an id); `shown` the values that the message names."""
 
 _ISO_DAY = r"^([0-9]{4})-([0-9]{2})-([0-9]{2})$"
+_NUMBER = r"^(-?[0-9]+)\.([0-9]{1,2})$"
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -124,7 +125,7 @@ class Findings:
         columns = {"v": rows["value"], "value": rows["value"]}
         shown = rows["shown"].combine_chunks()
         for place, column in enumerate(rule.shows):
-            columns[column.rpartition(".")[2]] = pc.list_element(shown, place)
+            columns[column.rpartition(".")[2]] = _with_comma(pc.list_element(shown, place), language)
         values = {key: _readable(column, language) for key, column in columns.items()}
         text = rule.message[language]
         found, expected, do = (
@@ -143,6 +144,11 @@ def _readable(column: pa.Array | pa.ChunkedArray, language: str) -> pa.Array:
         column = column.combine_chunks()
     filled = pc.fill_null(column.cast(pa.string()), "–")
     return filled if language == "en" else pc.replace_substring_regex(filled, _ISO_DAY, r"\3.\2.\1")
+
+
+def _with_comma(numbers: pa.Array, language: str) -> pa.Array:
+    """Write computed numbers with the decimal sign of the language; what stood in a field is shown as it stood."""
+    return numbers if language == "en" else pc.replace_substring_regex(numbers, _NUMBER, r"\1,\2")
 
 
 def _fill(template: str, values: Mapping[str, pa.Array], constants: Mapping[str, str], count: int) -> pa.Array:
