@@ -19,16 +19,18 @@ Floats = NDArray[np.float64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def mixed(values: Keys) -> Keys:
     """Scatter 64-bit numbers (the finaliser of SplitMix64): neighbours become unlike."""
-    with np.errstate(over="ignore"):
-        z = values + _GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * _FIRST
-        z = (z ^ (z >> np.uint64(27))) * _SECOND
-        scattered: Keys = z ^ (z >> np.uint64(31))
-    return scattered
+    z = values + _GOLDEN
+    z ^= z >> _SHIFTS[0]
+    z *= _FIRST
+    z ^= z >> _SHIFTS[1]
+    z *= _SECOND
+    z ^= z >> _SHIFTS[2]
+    return z
 
 
 @cache

@@ -23,6 +23,8 @@ class Listed:
     def add(self, rule: str, record: str, user: pa.Array, row: pa.Array | None, name: str) -> None:
         """Add a finding for each user number and row key (none: the record has no key of its own)."""
         count = len(user)
+        if not count:
+            return
         constant = {"rule": rule, "record": record, "field": name}
         arrays = {each: pa.repeat(pa.scalar(text), count) for each, text in constant.items()}
         arrays |= {"brukerNr": user, "id": pa.repeat(pa.scalar(""), count) if row is None else row}

@@ -49,6 +49,8 @@ class Mixing:
 
     def put(self, record: str, values: Mapping[str, pa.Array | None], places: Ints) -> None:
         """Put values into fields of some rows, in the order of the places; None empties a field."""
+        if not len(places):
+            return
         rows, columns = self.rows[record], dict(self.rows[record].columns)
         order = np.argsort(places, kind="stable")
         mask = np.zeros(len(rows), np.bool_)

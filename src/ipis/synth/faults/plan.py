@@ -54,8 +54,18 @@ class Planted(NamedTuple):
     at_ssb: Listed
 
 
+_CATALOGUES: dict[int, tuple[Layout, tuple[Fault, ...]]] = {}
+
+
 def catalogue(layout: Layout) -> tuple[Fault, ...]:
     """Give every fault that can be planted in this layout."""
+    # By identity, with the layout kept: it holds mappings and cannot be a key itself.
+    if id(layout) not in _CATALOGUES:
+        _CATALOGUES[id(layout)] = layout, _catalogue(layout)
+    return _CATALOGUES[id(layout)][1]
+
+
+def _catalogue(layout: Layout) -> tuple[Fault, ...]:
     ours = (keys, persons, circumstances, services, kinds)
     return (*(fault for module in ours for fault in module.faults()), *fields.faults(layout))
 
