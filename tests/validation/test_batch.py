@@ -1,5 +1,8 @@
 """Many deliveries in one run: each gets the report that it gets alone, whatever the others hold."""
 
+import random
+import time
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -192,3 +195,51 @@ def test_deliveries_may_hold_their_columns_in_other_types():
 def test_an_engine_that_is_not_there_is_refused_by_name(name):
     with pytest.raises(ValueError, match="no engine of this name"):
         desk.run(desk.collection(desk.rule("n = 1")), {}, at="M", engine=name)
+
+
+def small_delivery(collection, persons=850):
+    """Give a delivery of a small municipality: two services and an assessment each, some of it wrong."""
+    dice = random.Random(1)
+    made = {
+        "person": [
+            {"brukerNr": str(row), "bostedKommuneNr": "0403", "bostedBydel": "00", "alder": row % 95, "id_reason": "ok"}
+            for row in range(persons)
+        ],
+        "tjeneste": [
+            {
+                "_person": row // 2, "brukerNr": str(row // 2), "tjenesteId": str(row), "kode": dice.choice(["01", "15", "21", "99"]),
+                "startDato": f"{YEAR}-01-{1 + row % 28:02}", "timerUke": dice.choice(["3", "200", None]),
+            }
+            for row in range(2 * persons)
+        ],
+        "vurdering": [
+            {"_person": row, "brukerNr": str(row), "dato": f"{YEAR}-05-02", "F01": dice.choice("12345x")}
+            for row in range(persons)
+        ],
+    }  # fmt: skip
+    return Content(tables(collection, made), {"kommuneNr": "0403"})
+
+
+def test_a_small_delivery_costs_little_once_the_rules_are_read():
+    """Warm, 850 persons, all rules: a tenth of a second on an idle core; the limit leaves room for a busy machine."""
+    collection = packaged("iplos", YEAR)
+    one = small_delivery(collection)
+    busy = []
+    for _ in range(6):
+        ticks = time.process_time()
+        report = run_many(collection, [one], at="S")[0]
+        busy.append(time.process_time() - ticks)
+    assert report.findings.count_by_rule()["K069"] > 0
+    assert min(busy[1:]) < 0.6, busy
+
+
+def test_twenty_small_deliveries_cost_far_less_together_than_one_by_one():
+    collection = packaged("iplos", YEAR)
+    one = small_delivery(collection, 100)
+    run_many(collection, [one], at="S")
+    spent = []
+    for contents in ([one], [one] * 20):
+        ticks = time.process_time()
+        run_many(collection, contents, at="S")
+        spent.append(time.process_time() - ticks)
+    assert spent[1] < 10 * spent[0], spent

@@ -9,6 +9,7 @@ from tests.validation import desk
 from ipis.kernel.collection import load
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.validation import examples, rulebook
+from ipis.validation.catalogue import Kind
 from ipis.validation.engines import ScanFailed
 from ipis.validation.engines.duckdb import DuckDB
 from ipis.validation.run import run
@@ -100,6 +101,8 @@ def test_a_later_year_is_a_copy_of_the_folder_with_its_year_changed():
     assert "K077" in book.rules
     assert "K086" not in book.rules
     # K060 looks at the years of the code list: what was not valid then may be now.
-    for rule in (rule for rule in book.rules.values() if rule.id != "K060"):
+    for rule in (
+        rule for rule in book.rules.values() if rule.id != "K060" and rule.kind in {Kind.EXPRESSION, Kind.LAYOUT}
+    ):
         for example in rule.examples.get("breaks", ())[:1]:
             assert examples.judge(later, rule, example).verdicts[rule.id].breach, rule.id

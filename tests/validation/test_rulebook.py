@@ -39,7 +39,7 @@ def refusal(rules, **more):
         (GOOD + "  shows: n\n", "value", 11), (GOOD + "  indicators: 3\n", "value", 11), (GOOD + "  shows: [[n]]\n", "value", 11),
         (GOOD + "  problem: rad\n", "value", 11), (GOOD + "  problem: {name: en, by: rad}\n", "value", 11),
         (GOOD + "  problem: {name: to ord, by: row}\n", "value", 11), (GOOD.replace("[{}], breaks", "3, breaks"), "value", 10),
-        (GOOD.replace("passes: [{}]", "passes: [3]"), "value", 10), (GOOD + "  {[[1]]: 2}: 3\n", "yaml", 1), ("[" * 1200, "yaml", 1),
+        (GOOD.replace("passes: [{}]", "passes: [3]"), "value", 10), (GOOD + "  {[[1]]: 2}: 3\n", "yaml", 1), ("[" * 300, "yaml", 1),
         (GOOD.replace("n < 5", "n < 5 limit 1"), "word", 5), (GOOD.replace("n < 5", "n < 5; n > 1"), "word", 5),
         (GOOD.replace("n < 5", "n < 5 union select 1"), "word", 5), (GOOD.replace("n < 5", "n in (select 1)"), "word", 5),
         (GOOD.replace("n < 5", "n < 5 /* alle */"), "comment", 5), (GOOD.replace("n < 5", "ukjent(n)"), "function", 5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from dataclasses import field as member
 from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import LANGUAGES, Rendered
@@ -17,7 +18,7 @@ from ipis.validation.position import Place, refuse
 from ipis.validation.terms import Column, Term, columns_of, every_column
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container
 
     from ipis.kernel.collection import Collection
     from ipis.kernel.layout import LayoutRule
@@ -31,27 +32,29 @@ _books: dict[str, Rulebook] = {}
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One condition of a rule, typed; `sources` are the outer things that it needs."""
+    """One condition of a rule, typed; `sources` are the outer things that it needs.
+
+    `named` are all columns that it names, those of families and of its message included; `unsure` those whose invalid
+    values make its verdict unknown.
+    """
 
     rule: Rule
     field: str
     where: Term | None
     require: Term
     shows: tuple[Column, ...]
+    named: tuple[Column, ...]
+    unsure: frozenset[str]
     sources: frozenset[str]
-
-    def names(self) -> Iterator[Column]:
-        """Go through every column that the rule names, those of families and of its message included."""
-        yield from every_column(self.where, self.require)
-        yield from self.shows
+    written: dict[object, tuple[str, str]] = member(default_factory=dict, repr=False, compare=False)
 
     def conditions(self, scope: sql.Scope) -> tuple[str, str]:
-        """Write as SQL when the rule applies (empty: always) and what it requires."""
-        return (sql.render(self.where, scope) if self.where is not None else ""), sql.render(self.require, scope)
-
-    def may_be_unknown(self) -> Iterator[str]:
-        """Name the columns whose invalid values make the verdict unknown."""
-        return (column.name for column in columns_of(self.where, self.require) if column.info.flagged)
+        """Write as SQL when the rule applies (empty: always) and what it requires; the same words are written once."""
+        key = (type(scope.dialect), scope.alias, None if scope.dirty is None else scope.dirty & self.unsure)
+        if key not in self.written:
+            where = sql.render(self.where, scope) if self.where is not None else ""
+            self.written[key] = (where, sql.render(self.require, scope))
+        return self.written[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,17 @@ def _compile(rule: Rule, check: Check, resolver: Resolver) -> CompiledRule:
         if info is None:
             refuse("rules.field", rule.places["shows"], field=name, record=rule.over)
         shows.append(Column(column, info, table))
-    made = CompiledRule(rule, check.field, where, require, tuple(shows), frozenset())
-    return replace(made, sources=frozenset(source for column in made.names() for source in column.info.sources))
+    named = (*every_column(where, require), *shows)
+    return CompiledRule(
+        rule,
+        check.field,
+        where,
+        require,
+        tuple(shows),
+        named,
+        frozenset(column.name for column in columns_of(where, require) if column.info.flagged),
+        frozenset(source for column in named for source in column.info.sources),
+    )
 
 
 def _check_anchor(rule: Rule, collection: Collection) -> None:

@@ -149,7 +149,7 @@ def _judge(
     absent |= {f"nation:{name}" for name in collection.layout.nation if name not in (nation or {})}
     absent |= {f"list:{name}" for name in collection.layout.codes if name not in collection.codes}
     active = [made for made in book.compiled if _reason_against(made, at, absent) is None]
-    needed = {(made.rule.over, sql.stored_name(column)) for made in active for column in made.names()}
+    needed = {(made.rule.over, sql.stored_name(column)) for made in active for column in made.named}
     # The rows of a relation are counted even where its rules cannot be assessed.
     needed |= {(made.rule.over, "") for made in book.compiled}
     with engine_named(engine, rows_of(group)) as opened:
@@ -227,14 +227,14 @@ class _Runner:
         for made in active:
             rule = made.rule
             scope = self.relations.scope_of(rule.over)
-            broken = [name for column in made.names() if (rule.over, name := column.name) in self.relations.failed]
+            broken = [name for column in made.named if (rule.over, name := column.name) in self.relations.failed]
             if broken:
                 self._fail(rule, f"{rule.over}.{broken[0]}")
                 continue
             yield _Column(made, *made.conditions(scope)), rule.over
 
     def _scan(self, over: str, columns: list[_Column]) -> None:
-        flags = self.relations.flags(over, {name for column in columns for name in column.made.may_be_unknown()})
+        flags = self.relations.flags(over, {name for column in columns for name in column.made.unsure})
         try:
             answer = self.relations.engine.query(_statement(self.relations.names[over], columns, flags))
         except ScanFailed as error:
@@ -252,7 +252,7 @@ class _Runner:
         }
         for place, column in enumerate(columns):
             where = answer[f"w{place}"] if column.where else None
-            unknown = [bad[name] for name in column.made.may_be_unknown() if name in bad]
+            unknown = [bad[name] for name in column.made.unsure if name in bad]
             breaches = self.tally.count(column.reading, judged(where, answer[f"v{place}"], unknown), deliveries)
             if len(breaches):
                 hit = at[breaches]

@@ -31,6 +31,11 @@ _SETTINGS: Mapping[str, str | bool | int] = {
 _FEW_ROWS = 100_000
 """Up to here one thread is faster than two, and opening a database would cost more than the rules do."""
 _IDLE_MOST = 2
+_FOR_MANY_ROWS = (
+    "join_order,statistics_propagation,common_subexpressions,column_lifetime,build_side_probe_side,"
+    "compressed_materialization,duplicate_groups,reorder_filter,join_filter_pushdown"
+)
+"""What the planner thinks over that pays only where rows are many."""
 _idle: list[duckdb.DuckDBPyConnection] = []
 _lock = threading.Lock()
 # A connection does not live on in a forked process.
@@ -113,5 +118,7 @@ def _opened(small: bool) -> duckdb.DuckDBPyConnection:  # noqa: FBT001 -- of thi
         if small and _idle:
             return _idle.pop()
     connection = duckdb.connect(":memory:", config={**_SETTINGS, "threads": 1 if small else 2})
+    if small:
+        connection.execute(f"SET disabled_optimizers = '{_FOR_MANY_ROWS}'")
     connection.execute("SET lock_configuration = true")
     return connection
