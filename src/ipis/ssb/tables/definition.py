@@ -75,19 +75,19 @@ def load_tables(collection: Collection) -> tuple[TableDefinition, ...]:
     if key not in _read:
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))
-        _read[key] = tuple(_load(collection))
+        _read[key] = read_tables(collection, Conditions.of(collection))
     return _read[key]
 
 
-def _load(collection: Collection) -> list[TableDefinition]:
-    conditions = Conditions.of(collection)
+def read_tables(collection: Collection, conditions: Conditions) -> tuple[TableDefinition, ...]:
+    """Read every control table of the folder; raises `DefinitionRefused` with file, line and column."""
     tables: dict[str, TableDefinition] = {}
     for node in entries(collection, published=False):
         table = _table(node, conditions)
         if table.id in tables:
             node.refuse("tables.twice", id=table.id)
         tables[table.id] = table
-    return [tables[key] for key in sorted(tables)]
+    return tuple(tables[key] for key in sorted(tables))
 
 
 def _table(node: Node, conditions: Conditions) -> TableDefinition:

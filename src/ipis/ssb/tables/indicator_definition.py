@@ -75,12 +75,12 @@ def load_indicators(collection: Collection) -> tuple[Indicator, ...]:
     if key not in _read:
         while len(_read) >= _KEPT:
             _read.pop(next(iter(_read)))
-        _read[key] = tuple(_load(collection))
+        _read[key] = tuple(read_indicators(collection, Conditions.of(collection)))
     return _read[key]
 
 
-def _load(collection: Collection) -> Iterator[Indicator]:
-    conditions = Conditions.of(collection)
+def read_indicators(collection: Collection, conditions: Conditions) -> Iterator[Indicator]:
+    """Read every indicator of the folder; raises `DefinitionRefused` with file, line and column."""
     found: dict[str, list[Indicator]] = {}
     for name in sorted(collection.folder):
         if name.startswith("indicators/") and name.endswith(".yaml"):

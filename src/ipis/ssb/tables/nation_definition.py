@@ -47,8 +47,13 @@ class NationTable:
 
 
 def load_nation_tables(collection: Collection) -> tuple[NationTable, ...]:
-    """Read every table of the nation that the collection's rules look up."""
-    conditions, found = Conditions.of(collection), dict[str, NationTable]()
+    """Give every table of the nation that the collection's rules look up."""
+    return read_nation_tables(collection, Conditions.of(collection))
+
+
+def read_nation_tables(collection: Collection, conditions: Conditions) -> tuple[NationTable, ...]:
+    """Read every table of the nation of the folder; raises `DefinitionRefused` with file, line and column."""
+    found: dict[str, NationTable] = {}
     for node in entries(collection, published=True):
         table = _table(node, conditions)
         if table.name in found:
