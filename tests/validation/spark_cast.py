@@ -1,10 +1,13 @@
 """What the Spark tests share: reports of two engines compared row for row, and the three counts printed."""
 
+import os
 from collections import Counter
 
 from ipis.validation.run import run_many
 
 ENGINES = ("duckdb", "spark")
+# Read by Java itself when the cluster starts: over small tables the optimising compiler costs more than it gives.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 def rows(report):

@@ -94,7 +94,6 @@ def judge(
     book = rulebook.of(collection)
     past = None if last_year is None else last_year.tables
     sides = {number: _side(rule) for number, rule in book.rules.items() if only is None or number in only}
-    chosen: dict[str, Any] = {} if engine == DUCKDB else {"engine": engine}
     reports = [
         run(
             collection,
@@ -103,7 +102,7 @@ def judge(
             header=data.header,
             last_year=past,
             only=frozenset(number for number, side in sides.items() if side == at),
-            **chosen,
+            engine=engine,
         )
         for at in (_MUNICIPALITY, _SSB)
         if at in sides.values()

@@ -77,6 +77,11 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
     return str(verdict.ok), str(verdict.breach), share, str(verdict.not_assessed), why
 
 
+def _printable(text: str) -> str:
+    """Take out what a terminal would act on: a value is a stranger's."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def show_answer(answer: Answer, console: Console, language: str) -> None:
     """Show the verdicts by rule, the first findings, and what had no table."""
     said, book = texts(language), rulebook.of(answer.collection)
@@ -96,7 +101,8 @@ def show_answer(answer: Answer, console: Console, language: str) -> None:
     found = list(islice(answer.findings(language), _SHOWN))
     for each in found:
         key = " ".join(f"{name}={value}" for name, value in each["key"].items())
-        console.print(Text(f"{each['rule']} {each['record']} {key}: ", style="bold") + Text(each["message"]))
+        place = Text(f"{each['rule']} {each['record']} {_printable(key)}: ", style="bold")
+        console.print(place + Text(_printable(each["message"])))
     total = len(answer.report.findings)
     console.print(said["total"].format(count=total, shown=len(found)), style="bold")
     for name in answer.data.missing:

@@ -168,10 +168,11 @@ def _spark(node: exp.Expression) -> exp.Expression:
     """Replace one marked piece; all else is left to sqlglot."""
     if isinstance(node, exp.AnyValue):
         # Which of several values is taken depends on the plan: take the least, on every run.
-        return exp.Min(this=node.this)
+        return exp.Min(this=node.this.transform(_spark))
     if not isinstance(node, exp.Anonymous) or str(node.this).upper() not in _PIECES:
         return node
-    return _PIECES[str(node.this).upper()](*node.expressions)
+    # What is replaced is not looked into again: the pieces within are done first.
+    return _PIECES[str(node.this).upper()](*(each.transform(_spark) for each in node.expressions))
 
 
 def _days(later: exp.Expression, earlier: exp.Expression) -> exp.Expression:
