@@ -56,7 +56,7 @@ FEEDBACK = {
 def intake(ground: Ground, settings: SsbSettings) -> Report:
     """Take every forsendelse, then load them."""
     from ipis.kernel.confined import Confined
-    from ipis.lib.jobs import Worker
+    from ipis.lib.jobs import Batch, Worker
     from ipis.ssb.intake.load import CLEAR, Loader
     from ipis.ssb.intake.opening import ready
     from ipis.ssb.intake.receive import LOAD
@@ -71,7 +71,7 @@ def intake(ground: Ground, settings: SsbSettings) -> Report:
     with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
         loader = Loader(settings, intake_keys(settings), child)
         child.run(ready)
-        worker = Worker(jobs=Job, steps={LOAD: loader.load, CLEAR: loader.clear})
+        worker = Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: loader.clear})
         began, before = moment(), child_cpu()
         with watch.stage("rest"):
             work(worker)

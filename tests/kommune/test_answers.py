@@ -93,6 +93,15 @@ def test_answers_about_records_that_are_gone_are_told_and_left_out(desk, capsys)
     assert "3 er utelatt: linje 3, 4, 5" in capsys.readouterr().err
 
 
+def test_a_rule_that_is_found_in_several_record_types_is_answered_in_each(desk):
+    """Faults of form stand in the catalogue under one record type."""
+    rows = [
+        {"rule": "L001", "record": "person", "brukerNr": "B1", "field": "brukerNr", "svar": "riktig"},
+        {"rule": "L001", "record": "tjeneste", "brukerNr": "B1", "id": "T0", "field": "vedtakId", "svar": "riktig"},
+    ]
+    assert {row[1] for row in shown(answered(desk, *rows))} == {"person", "tjeneste"}
+
+
 def test_the_id_of_an_answer_that_is_a_day_gets_a_local_key_of_its_own(desk):
     source = testvik.extract(desk.folder)
     text = source.read_text().replace("</Person>", '<Vurdering dato="2017-05-01" F01="2"/></Person>', 1)

@@ -164,14 +164,14 @@ class InProcess:
 @pytest.fixture
 def intake(room):
     """Give the intake worker; its steps run in this process."""
-    from ipis.lib.jobs import Worker
+    from ipis.lib.jobs import Batch, Worker
     from ipis.ssb.intake.load import CLEAR, Loader
     from ipis.ssb.intake.receive import LOAD
     from ipis.ssb.keys import intake_keys
     from ipis.ssb.register.models import Job
 
     loader = Loader(room, intake_keys(room), InProcess())
-    return Worker(jobs=Job, steps={LOAD: loader.load, CLEAR: loader.clear})
+    return Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: loader.clear})
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ipis.kernel.environment import Environment
 from ipis.kernel.errors import OurFault
 from ipis.kernel.manifest import Manifest
 from ipis.kernel.receipt import check_tree, short_code
-from ipis.lib.jobs import JobState
+from ipis.lib.jobs import Batch, JobState
 from ipis.ssb.intake.models import DueMail, Forsendelse, KeyCheck
 from ipis.ssb.intake.transitions import ALLOWED, State, diagram, move
 from ipis.ssb.keys import LAYER, intake_keys
@@ -395,19 +395,43 @@ class TestTries:
         """An unforeseen fault of ours never loops for ever, and never throws the parcel away."""
         made = make()
         door.send(made)
-        loader = intake.steps["load"].__self__
+        loader = intake.steps["load"].prepare.__self__
 
         class Broken:
             def run(self, *_):
                 raise OurFault("confined.failed", kind="ValueError")
 
-        intake.steps["load"] = type(loader)(room, loader.keys, Broken()).load
+        intake.steps["load"] = Batch(type(loader)(room, loader.keys, Broken()).load_many, 32)
         for _ in range(5):
             Job.objects.update(next_try_at=None)
             intake.run(once=True)
         row = Forsendelse.objects.get()
         assert (row.state, row.problem) == ("held", "intake.unopened")
         assert (room.intake / made.forsendelse / "data-0001.age").exists()
+
+
+class TestMany:
+    """Several wait: the next is opened while the one before is committed."""
+
+    def test_each_becomes_its_own_delivery_and_a_bad_one_spoils_no_other(self, room, make, door, intake):
+        rows = {}
+        for kommune in ("0403", "0412", "0101"):
+            made = make(kommune=kommune, persons=4)
+            door.send(made)
+            rows[kommune] = made.forsendelse
+        (room.intake / rows["0412"] / "data-0001.age").write_bytes(b"another")
+        intake.run(once=True)
+        assert {d.kommune: d.forsendelse for d in Delivery.objects.all()} == {k: rows[k] for k in ("0403", "0101")}
+        assert Forsendelse.objects.get(kommune="0412").state == "held"
+
+    def test_another_key_right_behind_the_first_of_its_version_is_held(self, make, door, intake):
+        """Both are opened before either counts; what the first pins is looked at before the second counts."""
+        for sequence, check in ((1, "4a1f21"), (2, "4a1f22"), (3, "4a1f21")):
+            door.send(make(sequence=sequence, persons=3, key_check=check))
+        intake.run(once=True)
+        assert list(Forsendelse.objects.order_by("sequence").values_list("state", flat=True)) == [
+            "cleared", "held", "cleared",
+        ]  # fmt: skip
 
 
 class TestChild:
@@ -418,7 +442,7 @@ class TestChild:
 
         with Confined(memory_bytes=room.child_memory_mib << 20) as child:
             loader = Loader(room, intake_keys(room), child)
-            intake.steps["load"] = loader.load
+            intake.steps["load"] = Batch(loader.load_many, 32)
             for sequence in (1, 2):
                 door.send(make(sequence=sequence, persons=200))
                 intake.run(once=True)
@@ -431,7 +455,7 @@ class TestChild:
 
         with Confined(memory_bytes=1 << 20) as child:
             loader = Loader(room, intake_keys(room), child)
-            intake.steps["load"] = loader.load
+            intake.steps["load"] = Batch(loader.load_many, 32)
             door.send(make(persons=5_000))
             intake.run(once=True)
         row = Forsendelse.objects.get()

@@ -94,14 +94,15 @@ def keep_known(answers: Sequence[Answer], tables: Mapping[str, pa.Table], season
 
     rules, layout = rulebook.of(season.collection).rules, season.collection.layout
     known = {name: _keys_of(tables[name], layout, name) for name in {a.record for a in answers} & tables.keys()}
-    known[layout.header.name] = {("", "")}
+    known[layout.header.name] = set()
+    # A rule of a field's form or code list stands in the catalogue under one record type, and is found in several.
     # A finding about what does not exist, such as a service that nobody has, points at no record.
     kept = [
         answer
         for answer in answers
         if answer.rule in rules
-        and rules[answer.rule].record == answer.record
-        and ((answer.bruker_nr, answer.id) in known.get(answer.record, set()) or not answer.bruker_nr + answer.id)
+        and answer.record in known
+        and ((answer.bruker_nr, answer.id) in known[answer.record] or not answer.bruker_nr + answer.id)
     ]
     gone = {answer.line for answer in answers} - {answer.line for answer in kept}
     return Kept(tuple(kept), tuple(sorted(gone)))

@@ -22,12 +22,13 @@ from ipis.kernel.errors import OurFault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipis.lib.jobs import Worker
+    from ipis.lib.jobs import Batch, Worker
     from ipis.ssb.register.models import Job
     from ipis.ssb.settings import SsbSettings
 
 _SWEEP_EVERY = timedelta(minutes=10)
 _STOP_SECONDS = 8.0
+_LOADED_TOGETHER = 32
 
 
 class Role(StrEnum):
@@ -63,7 +64,7 @@ def run_both(settings_file: Path, *, once: bool, helpers: int = 0) -> None:
 
 def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
     from ipis.kernel.confined import Confined
-    from ipis.lib.jobs import Worker
+    from ipis.lib.jobs import Batch, Worker
     from ipis.ssb.intake.load import CLEAR, Loader
     from ipis.ssb.intake.opening import ready
     from ipis.ssb.intake.post import Poster
@@ -74,7 +75,11 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
 
     with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
         loader, poster = Loader(settings, intake_keys(settings), child), Poster(settings)
-        steps: dict[str, Callable[[Job], None]] = {LOAD: loader.load, CLEAR: loader.clear, POST: poster.post}
+        steps: dict[str, Callable[[Job], None] | Batch[Job]] = {
+            LOAD: Batch(loader.load_many, _LOADED_TOGETHER),
+            CLEAR: loader.clear,
+            POST: poster.post,
+        }
         if not once:
             child.run(ready)
         ticks = (_now_and_then(lambda: _sweep(settings)),)
@@ -82,7 +87,7 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
 
 
 def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
-    from ipis.lib.jobs import Batch, Worker
+    from ipis.lib.jobs import Worker
     from ipis.ssb.feedback import steps as feedback
     from ipis.ssb.intake.mails import MAIL, MailWriter, queue_due
     from ipis.ssb.keys import feedback_keys

@@ -7,15 +7,18 @@ catalogue row is replaced, and row, receipt, jobs and mail are one transaction.
 from __future__ import annotations
 
 import shutil
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
 from ipis.kernel.calendar import receipt_instant
 from ipis.kernel.collection import ReceiptAfter
-from ipis.kernel.errors import IpisError, OurFault, Refused
+from ipis.kernel.errors import IpisError, OurFault, Refused, TryLater
 from ipis.kernel.manifest import MANIFEST, Manifest
 from ipis.kernel.receipt import Kind
 from ipis.lib.storage import Stored, measure
@@ -33,7 +36,8 @@ from ipis.ssb.register.models import Delivery, Job
 from ipis.ssb.register.objects import ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from ipis.kernel.confined import Confined
@@ -47,6 +51,16 @@ KEPT: Final = ("manifest.json", "manifest.json.sig", "contact.age", "R1.json", "
 """Members that stay after R3; the contact sealed, until the next season (`intake.retire`)."""
 _ACTOR = "intake"
 _TRIES = 5
+_AHEAD = 1
+"""How many forsendelser are opened ahead of the one that is being committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A delivery whose files are in place and which counts once its row is written; how many answers it brought."""
+
+    delivery: Delivery
+    answers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +71,32 @@ class Loader:
     keys: IntakeKeys
     child: Confined
 
-    def load(self, job: Job) -> None:
-        """Load a received forsendelse, or refuse it whole, or hold it for staff."""
+    def load_many(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], None]]]:
+        """Load received forsendelser in turn: the next is opened and stored while the one before is committed."""
+        with ThreadPoolExecutor(1) as ahead:
+            begun: deque[tuple[Job, Callable[[], None]]] = deque()
+            for job in jobs:
+                begun.append((job, self._begin(job, ahead)))
+                if len(begun) > _AHEAD:
+                    yield begun.popleft()
+            yield from begun
+
+    def _begin(self, job: Job, ahead: ThreadPoolExecutor) -> Callable[[], None]:
+        """Start opening what a job names; gives the rest of its step, which refuses or holds it or makes it count."""
         row = Forsendelse.objects.get(forsendelse=job.subject)
         if row.state != State.RECEIVED:
-            job.finish()
-            return
-        pack = pack_of(self.settings, row.register, row.year)
-        if not _key_check_holds(row):
-            _hold(row, job, "intake.key_check")
-            return
-        if not self._stand_as_taken(row):
-            _hold(row, job, "intake.disturbed")
-            return
-        out = self._fresh(row, "ut")
+            return job.finish
         try:
-            opened = self._open(row, pack, out)
+            pack = pack_of(self.settings, row.register, row.year)
+        except TryLater as error:
+            return partial(_raise, error)
+        members = [(member.name, Stored(member.size, member.sha256)) for member in row.members.filter(deleted_at=None)]
+        return partial(self._load, job, row, pack, ahead.submit(self._open_and_store, row, pack, members))
+
+    def _load(self, job: Job, row: Forsendelse, pack: SeasonPack, coming: Future[_Stored | None]) -> None:
+        """Load an opened forsendelse, or refuse it whole, or hold it for staff."""
+        try:
+            stored = coming.result()
         except Refused as error:
             _refuse(row, job, error, self.settings.business_clock().now())
             return
@@ -82,14 +106,35 @@ class Loader:
             # Whatever it is, it will not pass by itself: staff look, and the queue goes on.
             _hold(row, job, "intake.unopened")
             return
+        # Looked at here and not before: the forsendelse just in front may have been the first of its key.
+        if not _key_check_holds(row):
+            _hold(row, job, "intake.key_check")
+            return
+        if stored is None:
+            _hold(row, job, "intake.disturbed")
+            return
+        kill.reach(self.settings, "load:stored")
+        self._commit(row, stored.delivery, pack, job, stored.answers)
+        kill.reach(self.settings, "load:committed")
+
+    def _open_and_store(
+        self, row: Forsendelse, pack: SeasonPack, members: Sequence[tuple[str, Stored]]
+    ) -> _Stored | None:
+        """Open a forsendelse and put its files in place, durably; None where its members were disturbed. No database.
+
+        Files without a catalogue row are no delivery: what a worker that dies has stored is replaced by the next.
+        """
+        if not self._stand_as_taken(row, members):
+            return None
+        out = self._fresh(row, "ut")
+        try:
+            opened = self._open(row, pack, out, [name for name, _ in members])
         finally:
             shutil.rmtree(self._folder(row, "aapnet"), ignore_errors=True)
         kill.reach(self.settings, "load:opened")
         delivery = _delivery(row, self._manifest(row), opened)
         delivery.objects_sha256 = ObjectStore(self.settings.objects).put(out, delivery.folder)
-        kill.reach(self.settings, "load:stored")
-        self._commit(row, delivery, pack, job, opened.answers)
-        kill.reach(self.settings, "load:committed")
+        return _Stored(delivery, opened.answers)
 
     def clear(self, job: Job) -> None:
         """Delete data parts and mapping; manifest, signatures, receipts and the sealed contact stay."""
@@ -108,21 +153,21 @@ class Loader:
                 move(row, State.CLEARED, actor=_ACTOR)
             job.finish()
 
-    def _stand_as_taken(self, row: Forsendelse) -> bool:
+    def _stand_as_taken(self, row: Forsendelse, members: Sequence[tuple[str, Stored]]) -> bool:
         """Compare every member with what TPF signed: nothing is opened that changed on our disk since it was taken."""
         staging = Staging.of(self.settings)
-        for member in row.members.filter(deleted_at=None):
-            path = staging.path(row.forsendelse, member.name)
-            if not path.exists() or measure(path) != Stored(member.size, member.sha256):
+        for name, expected in members:
+            path = staging.path(row.forsendelse, name)
+            if not path.exists() or measure(path) != expected:
                 return False
         return True
 
-    def _open(self, row: Forsendelse, pack: SeasonPack, out: Path) -> Opened:
+    def _open(self, row: Forsendelse, pack: SeasonPack, out: Path, members: Sequence[str]) -> Opened:
         task = Task(
             definitions=dict(pack.collection.folder),
             manifest=self._member(row, MANIFEST).read_bytes(),
             members=Staging.of(self.settings).folder(row.forsendelse),
-            mapping=tuple(sorted(m.name for m in row.members.all() if m.name.startswith("mapping-"))),
+            mapping=tuple(sorted(name for name in members if name.startswith("mapping-"))),
             staging=self._fresh(row, "aapnet"),
             out=out,
             identity_file=self.settings.keys / INTAKE,
@@ -192,6 +237,10 @@ def _pin_key_check(row: Forsendelse) -> None:
     KeyCheck.objects.get_or_create(
         register=row.register, version=row.key_version, defaults={"value": row.key_check_value}
     )
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _hold(row: Forsendelse, job: Job, code: str) -> None:
