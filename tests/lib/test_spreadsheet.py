@@ -96,6 +96,17 @@ def test_a_page_to_read_has_neither_filter_nor_frozen_heading():
     sheet = book(Sheet("ark", [column(["x"])], frozen=None, notes=["til slutt"])).worksheets[0]
     assert (sheet.freeze_panes, sheet.auto_filter.ref) == (None, None)
     assert sheet["A4"].value == "til slutt"
+    assert not sheet.print_title_rows
+
+
+def test_a_line_after_an_empty_one_is_a_heading():
+    """A page of text is read by its headings."""
+    sheet = book(Sheet("ark", [column(["x"])], above=["Tittel", "om", "", "Del"], frozen=None)).worksheets[0]
+    assert [(sheet.cell(row, 1).font.b, sheet.cell(row, 1).font.sz) for row in (1, 2, 4)] == [
+        (True, 14),
+        (False, 11),
+        (True, 11),
+    ]
 
 
 def test_rows_are_as_high_as_their_text():

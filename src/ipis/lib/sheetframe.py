@@ -91,7 +91,7 @@ def _defined(sheets: Sequence[Sheet]) -> str:
         if sheet.filters:
             end = f"${letters(len(sheet.columns) - 1)}${max(top + sheet.rows, top + 1)}"
             named.append(("_xlnm._FilterDatabase", place, f"{own}!$A${top}:{end}", ' hidden="1"'))
-        named.append(("_xlnm.Print_Titles", place, f"{own}!${top}:${top}", ""))
+            named.append(("_xlnm.Print_Titles", place, f"{own}!${top}:${top}", ""))
     names = "".join(
         f'<definedName name="{name}" localSheetId="{place}"{hidden}>{area}</definedName>'
         for name, place, area, hidden in sorted(named)

@@ -39,6 +39,8 @@ class Style(Enum):
     """A day and a time."""
     TITLE = 11
     """Title of a sheet."""
+    STRONG = 12
+    """Heading among lines of text."""
 
 
 def of_decimals(decimals: int) -> Style:
@@ -78,7 +80,7 @@ def styles() -> str:
 _NUMBERS = {Style.WHOLE: 3, Style.ONE: 164, Style.TWO: 4, Style.DAY: 14, Style.INSTANT: 22}
 _WRAPS = {Style.HEADING, Style.WRAPPED, Style.WRAPPED_MARKED}
 _MARKED = {Style.TEXT_MARKED, Style.WRAPPED_MARKED}
-_FONTS = {Style.HEADING: 1, Style.TITLE: 2}
+_FONTS = {Style.HEADING: 1, Style.TITLE: 2, Style.STRONG: 1}
 
 
 def _form(style: Style) -> str:

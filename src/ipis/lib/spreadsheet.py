@@ -310,12 +310,14 @@ def _style(style: Style) -> str:
 
 
 def _lines(lines: Sequence[str], number: int, strings: _Strings) -> bytes:
-    styles = [Style.TITLE if number == 1 and place == 0 else Style.PLAIN for place in range(len(lines))]
-    return b"".join(
-        _line(number + place, [line], style, strings)
-        for place, (line, style) in enumerate(zip(lines, styles, strict=True))
-        if line
-    )
+    """Write lines of text: the first of a sheet is its title, one after an empty line is a heading."""
+    written = []
+    for place, line in enumerate(lines):
+        before = lines[place - 1] if place else None
+        style = Style.TITLE if number + place == 1 else Style.STRONG if before == "" else Style.PLAIN
+        if line:
+            written.append(_line(number + place, [line], style, strings))
+    return b"".join(written)
 
 
 def _line(number: int, texts: Sequence[str], style: Style, strings: _Strings, *, high: int = 0) -> bytes:
