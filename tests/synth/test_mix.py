@@ -12,6 +12,8 @@ from ipis.synth.faults.whole import KINDS, fault_of, missing_service
 from ipis.synth.make import Wish, make
 from ipis.synth.national import places
 from ipis.synth.people import Place
+from ipis.validation.catalogue import Kind
+from ipis.validation.catalogue import load as load_rules
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +125,14 @@ def test_a_place_without_a_year_before_has_nothing_to_compare_with(years, tmp_pa
     make(Place(years[2016], "0403", "00"), Wish(persons=300, at_ssb=True, stated=True), tmp_path / "first")
     for folder in (tmp_path, tmp_path / "first"):
         assert {each[0] for each in listed_in(folder / "faults_ssb.csv")} <= {"K027", "K074", "K081"}
+
+
+def test_every_rule_of_ssb_alone_is_planted_or_hangs_on_more_than_one_extract(years):
+    planted = {"K015", "K027", "K074", "K081", "K101"}
+    others = {"K028": "five municipalities", "K029": "two municipalities", "K103": "the nation as last published"}
+    for year, collection in years.items():
+        rules = load_rules(collection.folder, year).values()
+        alone = {
+            rule.id for rule in rules if "M" not in rule.runs_at and "S" in rule.runs_at and rule.kind is not Kind.CODE
+        }
+        assert alone == planted | set(others)
