@@ -23,7 +23,7 @@ STEMS = (  # noqa: SIM905 – read as prose
 # English words that the two nets would catch.
 ENGLISH = re.compile(
     r"aes|diagnos(is|es|tic)|does|goes|phoenix|poem|ident.*|stopped|stopping|modes?|models?|kodes|register"
-    r"|adresse[ds]|sending|localed?|lokalise|tall|svar|rapporteur|pleiades|hearsay"
+    r"|adresse[ds]|sending|localed?|lokalise|tall|tally|tallies|svar|rapporteur|pleiades|hearsay"
 )
 # The collection's own record and field names are data; their spelling is fixed by the layout.
 HEADWORD = re.compile(r"^\| ([a-zæøå, ]+?) \|", flags=re.MULTILINE)
