@@ -42,7 +42,7 @@ def rules() -> Iterator[Result]:
     collection = packaged(REGISTER, YEAR)
     numbers = row_rules(collection)
     with tempfile.TemporaryDirectory() as scratch:
-        contents = extracted(collection, Path(scratch))
+        contents = extracted(collection, Path(scratch), SHARE)
     some = contents[:: max(1, len(contents) // LOOPED)]
     rows = prepared(collection, some, numbers)
     loop = loop_of(collection, AT, numbers)
@@ -74,10 +74,10 @@ def row_rules(collection: Collection) -> frozenset[str]:
     )
 
 
-def extracted(collection: Collection, folder: Path) -> list[Content]:
+def extracted(collection: Collection, folder: Path, share: float) -> list[Content]:
     """Draw a share of the nation and read it as the municipalities do."""
     ground = Ground(folder, YEAR)
-    draw_extracts(ground, SHARE)
+    draw_extracts(ground, share)
     contents = []
     for place in ground.places():
         extract = read(ground.extract_of(place), collection.layout)

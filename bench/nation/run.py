@@ -64,7 +64,7 @@ class Run:
         return [
             Goal("municipalities: parse, check, seal, in one process", at["municipalities"].wall, "s", 90),
             Goal("the same, processor time", at["municipalities"].cpu, "s", None),
-            Goal("start of the program, once for each municipality", at["municipalities"].facts["start"], "s", None),
+            Goal("season pack read and verified, once a municipality", at["municipalities"].facts["start"], "s", None),
             Goal("TPF: open identity parts, judge, pseudonymise, seal mapping, sign", named, "s", 5),
             Goal("TPF: the worker's whole time, with unpacking, rows and their commits", tpf.wall, "s", None),
             Goal("SSB: open, join, load, rules, tables, files", ssb, "s", 60),
@@ -91,7 +91,7 @@ def nation(share: float, most: int | None = None, kept: Path | None = None) -> R
         return Run(share, persons, drawn, size, reports)
 
 
-def section(run: Run, plot: Path) -> list[str]:
+def section(run: Run, plot: Path, start: float) -> list[str]:
     """Write the run as a section of the page, and its plot."""
     stages = {name: {stage: span.wall for stage, span in report.stages.items()} for name, report in run.reports.items()}
     bars(plot, f"Where the time goes: {run.persons} persons", stages, "s")
@@ -109,6 +109,7 @@ def section(run: Run, plot: Path) -> list[str]:
         lines.append(
             f"| {goal.name} | **{goal.value:.3g} {goal.unit}** | {asked} | {'' if goal.reached else 'missed'} |"
         )
+    lines.append(f"| start of `ipis kommune seal` (imports), once a municipality | **{start:.2g} s** | – | |")
     lines += ["", f"![stages of the national run]({plot.name})", "", "| process | stage | s | s of processor | calls |"]
     lines.append("|---|---|---|---|---|")
     for name, report in run.reports.items():
