@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.validation import desk, test_both_sides
 
 from ipis.kernel.collection import packaged
-from ipis.validation import examples
+from ipis.validation import examples, kinds, relations, stages
 from ipis.validation.relations import derived
 from ipis.validation.run import Content, run, run_many
 
@@ -243,3 +243,40 @@ def test_twenty_small_deliveries_cost_far_less_together_than_one_by_one():
         run_many(collection, contents, at="S")
         spent.append(time.process_time() - ticks)
     assert spent[1] < 10 * spent[0], spent
+
+
+def test_many_rows_are_derived_in_steps_and_come_to_the_same(monkeypatch):
+    codes = {"steder": "code,navn\n0403,Hamar\n"}
+    collection = desk.collection(RULES, EVERYTHING, codes=codes)
+    dice = random.Random(3)
+    drawn = {
+        "person": [{"brukerNr": "a"}] * 3,
+        "ting": [
+            {
+                "_person": dice.choice([0, 1, 2, None]), "tid": dice.choice(["a", "b", None]), "vist": dice.choice(["a", "b"]),
+                "fra": f"2017-01-{dice.randint(1, 9):02}", "til": dice.choice(["2017-01-09", "2017-02-01", "x", None]),
+                "kode": dice.choice(["01", "02", "77"]), "n": dice.choice([0, 1, 2, "x"]), "d": "0.10",
+            }
+            for _ in range(40)
+        ],
+    }  # fmt: skip
+    contents = [Content(tables(collection, drawn), {"kommuneNr": "0403"})] * 2
+    at_once = [told(report) for report in run_many(collection, contents, at="M")]
+    monkeypatch.setattr(relations, "_MANY_ROWS", 1)
+    assert [told(report) for report in run_many(collection, contents, at="M")] == at_once
+
+
+def test_a_column_that_fails_in_a_step_is_named_and_the_others_are_derived(monkeypatch):
+    original = kinds.piece
+
+    def broken(made, site):
+        piece = original(made, site)
+        return stages.Piece("error('planted')", "FALSE") if made.declaration.name == "vond" else piece
+
+    monkeypatch.setattr(kinds, "piece", broken)
+    monkeypatch.setattr(relations, "_MANY_ROWS", 1)
+    columns = '[ting.derived]\nvond = { count = "rows", by = ["tid"] }\ngod = { sum = "n", by = ["tid"] }'
+    known = desk.collection(desk.rule("vond = 1") + desk.rule("god = 3", number="K901"), columns)
+    report = desk.judge(known, ting=[{"tid": "a", "n": 1}, {"tid": "a", "n": 2}])
+    assert report.culprits == {"K900": "ting.vond"}
+    assert report.verdicts["K901"].ok == 2
