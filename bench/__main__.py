@@ -71,7 +71,7 @@ def page(results: list[Result]) -> str:
     lines = [
         "# Benches",
         "",
-        f"Ratios in one run, the two sides in turns, where they are short best of {ROUNDS}. Read ratios, not absolutes.",
+        f"Ratios in one run, the two sides in turns, best of {ROUNDS} where short. Read ratios, not absolutes.",
         "",
         f"Machine: {machine()}.",
         "",
