@@ -193,7 +193,7 @@ def _rule(record: CommentedMap, start: Place, year: int) -> Rule | None:
 def _checks(record: CommentedMap, places: Mapping[str, Place], start: Place) -> tuple[Check, ...]:
     """Read the rule's one condition, or its list of them; a rule without an expression has its field alone."""
     if "checks" not in record:
-        name, where, require = (str(record.get(key) or "") for key in ("field", "where", "require"))
+        name, where, require = (_written(record.get(key)) for key in ("field", "where", "require"))
         return (Check(name, where, require, places),)
     listed = record["checks"]
     if not isinstance(listed, CommentedSeq) or {"field", "where", "require"} & set(record):
@@ -203,8 +203,13 @@ def _checks(record: CommentedMap, places: Mapping[str, Place], start: Place) -> 
         if not isinstance(item, CommentedMap) or not {"field", "require"} <= set(item) <= {"field", "where", "require"}:
             refuse("rules.value", places["checks"], allowed="[{field, where, require}]")
         own = {str(key): _place(item, key, start) for key in item}
-        made.append(Check(str(item["field"]), str(item.get("where") or ""), str(item["require"]), own))
+        made.append(Check(str(item["field"]), _written(item.get("where")), _written(item["require"]), own))
     return tuple(made)
+
+
+def _written(value: object) -> str:
+    """Give an expression as its author wrote it; YAML takes a bare `false` for a truth value of its own."""
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def _place(record: CommentedMap, key: object, start: Place) -> Place:

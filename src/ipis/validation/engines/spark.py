@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from pyspark import SparkConf
     from pyspark.sql import DataFrame, SparkSession
 
     from ipis.validation.dialect import Dialect
@@ -241,7 +242,6 @@ def _start(cores: int, memory: str) -> SparkSession:
     try:
         from pyspark import SparkConf, SparkContext
         from pyspark.errors import PySparkException
-        from pyspark.java_gateway import launch_gateway
         from pyspark.sql import SparkSession
     except ModuleNotFoundError as error:
         raise Misuse("engine.no_spark", module=error.name or "pyspark") from None
@@ -259,9 +259,30 @@ def _start(cores: int, memory: str) -> SparkSession:
     }
     conf = SparkConf().setMaster(f"local[{cores}]").setAppName("ipis").setAll(list(settings.items()))
     try:
-        # Spark's own words go nowhere: they may hold a value.
-        launch: Any = launch_gateway
-        gateway = launch(conf, popen_kwargs={"stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL})
+        gateway = _launched(conf)
     except (PySparkException, OSError):
         raise Misuse("engine.no_java") from None
     return SparkSession(SparkContext(gateway=gateway, conf=conf))
+
+
+def _launched(conf: SparkConf) -> Any:
+    """Start Java, its words thrown away (they may hold a value), in a session of its own.
+
+    pyspark keeps an interrupt from Java by code that runs between fork and exec; in a process in which DuckDB's threads
+    run, that child dies. A session of its own does the same without any code there.
+    """
+    from pyspark import java_gateway
+
+    module: Any = java_gateway
+    ordinary = module.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        del options["preexec_fn"]
+        nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(command, start_new_session=True, **{**options, **nowhere})
+
+    module.Popen = popen
+    try:
+        return module.launch_gateway(conf)
+    finally:
+        module.Popen = ordinary
