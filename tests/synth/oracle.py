@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from ipis.kernel.collection import Collection
 from ipis.kernel.environment import Environment
 from ipis.kernel.foedselsnummer import judge, read_identities
 from ipis.kernel.identifiers import Reason
+from ipis.validation.content import Content
 from ipis.validation.findings import Report
-from ipis.validation.run import run
+from ipis.validation.run import run, run_many
 
 
 def found_in(path: Path, collection: Collection) -> Counter[tuple[str, ...]]:
@@ -24,6 +26,15 @@ def found_in(path: Path, collection: Collection) -> Counter[tuple[str, ...]]:
     read = extract.read(path, collection.layout)
     tables = _with_judgement(read, collection)
     return _counted(run(collection, tables, at="M", header=dict(read.header)), tables, collection)
+
+
+def found_in_many(paths: list[Path], collection: Collection) -> Iterator[Counter[tuple[str, ...]]]:
+    """Run all rules of the municipality over many extract files in one run; a count for each."""
+    read = [extract.read(path, collection.layout) for path in paths]
+    tables = [_with_judgement(each, collection) for each in read]
+    contents = [Content(mine, dict(each.header)) for mine, each in zip(tables, read, strict=True)]
+    for report, mine in zip(run_many(collection, contents, at="M"), tables, strict=True):
+        yield _counted(report, mine, collection)
 
 
 def found_at_ssb(path: Path, collection: Collection, last_year: Path | None) -> Counter[tuple[str, ...]]:

@@ -47,7 +47,7 @@ def places(collection: Collection) -> list[Place]:
 
 
 def make_nation(collection: Collection, wish: Wish, out: Path, jobs: int = 1) -> Iterator[PlaceMade]:
-    """Write one folder a place, largest first, and summary.csv when all are there; gives each as it is ready.
+    """Write one folder a place, and summary.csv when all are there; gives each as it is ready.
 
     The bytes are the same for any number of jobs.
     """
