@@ -147,6 +147,19 @@ def test_the_plots_say_in_words_what_they_draw(collection, full, language):
     assert "75 %" in told
 
 
+def test_a_long_plot_tells_the_greatest_and_the_nation_is_a_mark(collection):
+    """Thirty sentences read aloud tell nobody anything; the table has them all."""
+    codes = ["01", "02", "03", "04", "05", "06", "07", "08", "09", "11", "12", "13", "15", "16"]
+    this = cells_of(collection, *(("T05", (code,), n + 1) for n, code in enumerate(codes)), ("T21", (), 40, "lege"))
+    nation = cells_of(collection, ("T21", (), 62.25, "lege"))
+    page = page_of(contents(collection, made_of(), tables=compare(load_tables(collection), Sides(this), nation)))
+    bars, shares = (page.xpath(f"//*[@id='{name}-d']")[0].text for name in ("tjenester", "kartlagt"))
+    assert bars.startswith("De største:")
+    assert bars.count(":") == 6
+    assert "40 % (Landet: 62 %)" in shares
+    assert page.xpath("//*[local-name()='rect'][@class='n']")
+
+
 def test_a_plot_without_anybody_is_left_out(collection):
     """An empty picture would say that something is broken."""
     made = contents(collection, made_of())

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.kernel.calendar import OSLO
-from ipis.ssb.feedback.feilliste import Status, count_by_status, count_problems, of_status, standing, unanswered
+from ipis.ssb.feedback.feilliste import Status, count_by_status, count_problems, of_status, unanswered
 from ipis.ssb.feedback.figures import Figures, figures_of
 
 if TYPE_CHECKING:
@@ -76,11 +76,6 @@ class Contents:
     def statuses(self) -> dict[str, int]:
         """Count findings by status."""
         return count_by_status(self.feilliste)
-
-    @property
-    def standing(self) -> pa.Table:
-        """Give the findings that are there now."""
-        return standing(self.feilliste)
 
     @property
     def unanswered(self) -> pa.Table:
