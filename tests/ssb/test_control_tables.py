@@ -3,6 +3,7 @@
 import pytest
 from tests.ssb.tables_drawn import DRAWN, FINDINGS, OUTCOMES, cells_of, collection, delivery, figures, table
 
+from ipis.kernel.collection import DefinitionFolder, load
 from ipis.ssb.tables.compute import CELLS, Counted, compute_many, findings_of, outcomes_of
 from ipis.ssb.tables.definition import load_tables
 from ipis.validation import rulebook
@@ -266,3 +267,29 @@ def test_each_record_has_one_outcome(year):
     ]
     assert outcomes_of({}, remarked, {}).num_rows == 0
     assert OUTCOMES.num_rows == 3
+
+
+OTHER_KINDS = """\
+- id: T90
+  title: {nb: a, nn: a, en: a}
+  record: diagnose
+  keys: [{column: kode, prefix: 1, sparse: true, label: {nb: k, nn: k, en: k}}]
+  measures:
+    - {id: uten_dato, missing: dato, label: {nb: n, nn: n, en: n}}
+    - {id: koder, distinct: kode, label: {nb: n, nn: n, en: n}}
+- id: T91
+  title: {nb: a, nn: a, en: a}
+  record: tjeneste
+  keys: []
+  measures: [{id: minst, min: timer, where: har_timer, label: {nb: n, nn: n, en: n}}]
+"""
+
+
+def test_kinds_that_no_shipped_table_uses_count_as_the_spec_says(year):
+    """Missing, distinct values, the least; a key by its first letter."""
+    kept = {name: content for name, content in year.folder.items() if not name.startswith(("tables/", "indicators/"))}
+    own = load(DefinitionFolder.from_members(kept | {"tables/a.yaml": OTHER_KINDS.encode()}))
+    made = cells_of(delivery(own), own)
+    assert figures(made, "T90", "uten_dato") == {("P",): 2, ("F",): 1, ("A",): 1}
+    assert figures(made, "T90", "koder") == {("P",): 2, ("F",): 1, ("A",): 1}
+    assert figures(made, "T91") == {(): 2}
