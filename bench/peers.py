@@ -78,9 +78,15 @@ def libraries() -> Iterator[Result]:
 def checks_of(collection: Collection) -> list[dict[str, Any]]:
     """Write the layout's rules as checks of a data frame's columns."""
     checks: list[dict[str, Any]] = []
-    for predicate in rulebook.of(collection).predicates:
+    book = rulebook.of(collection)
+    said_otherwise = {made.rule.id for made in book.compiled}
+    for predicate in book.predicates:
         field = predicate.field
-        if "form" in predicate.faults or AT not in rulebook.of(collection).rules[predicate.rule].runs_at:
+        if (
+            "form" in predicate.faults
+            or predicate.rule in said_otherwise
+            or AT not in book.rules[predicate.rule].runs_at
+        ):
             continue
         for kind in sorted(predicate.faults & {"mandatory", "code", "range"}):
             about = _about(kind, field, collection)

@@ -77,7 +77,8 @@ def row_rules(collection: Collection) -> frozenset[str]:
 def extracted(collection: Collection, folder: Path, share: float) -> list[Content]:
     """Draw a share of the nation and read it as the municipalities do."""
     ground = Ground(folder, YEAR)
-    draw_extracts(ground, share)
+    if not ground.extracts.exists():
+        draw_extracts(ground, share)
     contents = []
     for place in ground.places():
         extract = read(ground.extract_of(place), collection.layout)
