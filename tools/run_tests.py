@@ -18,9 +18,9 @@ from xml.etree import ElementTree as ET
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 # One process cannot hold two Django rooms; the journey and the browser start processes of their own and share nothing.
-ALONE = ("tpf", "ssb", "filsluse", "journey", "browser")
+ALONE = ("tpf", "ssb", "filsluse", "journey", "nation", "browser")
 # These measure by the clock or hold the machine's ports: no second test beside them.
-ONE_WORKER = frozenset({"journey", "browser"})
+ONE_WORKER = frozenset({"journey", "nation", "browser"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,11 @@ def main() -> int:
         _coverage("erase")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        codes = {run.name: _pytest(run, Path(scratch), long=arguments.long, covered=whole) for run in runs}
+        codes, seconds = {}, {}
+        for run in runs:
+            began = time.monotonic()
+            codes[run.name] = _pytest(run, Path(scratch), long=arguments.long, covered=whole)
+            seconds[run.name] = time.monotonic() - began
         counts = _sum(Path(scratch))
     # pytest answers 5 where it found no test: right for a room without long ones, wrong for anything else.
     failed = [name for name, code in codes.items() if code not in ((0, 5) if arguments.long else (0,))]
@@ -54,6 +58,7 @@ def main() -> int:
         _coverage("combine", "--quiet")
         if _coverage("report"):
             failed.append("coverage")
+    print("\n" + "\n".join(f"{seconds[name]:8.1f} s  {name}" for name in sorted(seconds, key=lambda n: -seconds[n])))
     print(f"\n==== {counts} in {time.monotonic() - started:.2f}s, {len(runs)} processes ====")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
