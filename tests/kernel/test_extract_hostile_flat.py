@@ -157,3 +157,7 @@ def test_parquet_of_any_writer_is_read_whole(tmp_path):
             options = {"data_page_version": version, "compression": compression, "data_page_size": 1000}
             file = write(tmp_path, table, write_statistics=True, write_page_index=True, **options)
             assert read_parquet(file) == table.to_pylist()
+
+
+def test_parquet_without_rows_is_read_as_no_rows(tmp_path):
+    assert read_parquet(write(tmp_path, pa.table({"brukerNr": pa.array([], pa.string())}))) == []

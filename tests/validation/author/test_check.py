@@ -1,0 +1,163 @@
+"""`ipis rules check`: all that is wrong, each with its place; and rules that can never find anything."""
+
+import pytest
+from tests.validation import desk
+from tests.validation.author import workshop
+
+from ipis.validation import rulebook
+from ipis.validation.author.check import problems
+from ipis.validation.author.definition import open_definition, open_folder, shipped
+from ipis.validation.author.firing import can_fire
+
+MESSAGES = """
+    nb: {found: "Fant {v}.", expected: "Noe.", do: "Rett."}
+    nn: {found: "Fann {v}.", expected: "Noko.", do: "Rett."}
+    en: {found: "Found {v}.", expected: "Something.", do: "Correct it."}"""
+
+
+def rule(
+    require,
+    where="",
+    number="K001",
+    record="baat",
+    more="",
+    message=MESSAGES,
+    breaks="{lengde: 1}",
+    passes="{lengde: 9}",
+):
+    lines = [
+        f"- id: {number}",
+        f"  record: {record}",
+        "  level: feil",
+        "  effect: behold",
+        *(f"  where: {where}" for _ in [0] if where),
+    ]
+    lines += [f"  require: {require}", *(f"  {line}" for line in more.splitlines()), f"  message:{message}"]
+    return "\n".join([*lines, f"  examples: {{passes: [{passes}], breaks: [{breaks}]}}"]) + "\n"
+
+
+def found(tmp_path, rules, layout=workshop.LAYOUT):
+    listed = problems(open_folder(workshop.definition(tmp_path, rules, layout)))
+    return [(each.code, each.params.get("file"), each.params.get("line")) for each in listed]
+
+
+def test_the_rules_that_we_ship_have_nothing_wrong():
+    folders = shipped()
+    assert folders
+    assert [each.params for folder in folders for each in problems(folder)] == []
+
+
+def test_a_good_rule_has_nothing_wrong(tmp_path):
+    assert found(tmp_path, rule("lengde > 3")) == []
+
+
+def test_all_problems_are_listed_and_not_the_first_alone(tmp_path):
+    rules = (
+        rule("lengde >", number="K001")
+        + rule("bredde > 1", number="K002")
+        + rule("lengde > 3", number="K003").replace("level: feil", "level: fel")
+        + rule("lengde > 4", number="K003")
+        + rule("lengde > 5", number="K003")
+        + rule("antall > 3", number="K005", record="Tur")
+    )
+    layout = workshop.LAYOUT.replace("[Tur.derived]", '[Tur.derived]\nantall = { cont = "rows", by = ["nr"] }')
+    line = layout.splitlines().index('antall = { cont = "rows", by = ["nr"] }') + 1
+    codes = found(tmp_path, rules, layout)
+    assert [("rules.derived_kind", "layout.toml", line)] == [each for each in codes if each[1] == "layout.toml"]
+    assert [(code, place) for code, file, place in codes if file == "rules/a.yaml" and not code.startswith("rulecheck")] == [
+        ("rules.syntax", 5), ("rules.field", 15), ("rules.value", 23), ("rules.twice", 31), ("rules.twice", 41),
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_no_list_of_rules_is_one_problem_and_the_others_are_read(tmp_path):
+    folder = workshop.definition(
+        tmp_path, rule("lengde > 3"), **{"rules/b.yaml": "- id: [\n", "rules/c.yaml": "x: 1\n"}
+    )
+    assert [(each.code, each.params["file"]) for each in problems(open_folder(folder))] == [
+        ("rules.yaml", "rules/b.yaml"), ("rules.yaml", "rules/c.yaml"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("Found {v}.", "found {v}", "rulecheck.sentence"),
+        ("Found {v}.", "Found  {v}.", "rulecheck.sentence"),
+        ("Found {v}.", "Found it.", "rulecheck.placeholder"),
+        ('en: {found: "Found {v}.", expected: "Something.", do: "Correct it."}', 'en: {found: "Fant {v}.", expected: "Noe.", do: "Rett."}', "rulecheck.untranslated"),
+    ],
+)  # fmt: skip
+def test_wording_is_looked_at_in_every_language(tmp_path, old, new, code):
+    assert [each[0] for each in found(tmp_path, rule("lengde > 3", message=MESSAGES.replace(old, new)))] == [code]
+
+
+@pytest.mark.parametrize("again", ["lengde > 3", "3 < lengde", "(lengde > 3)"])
+def test_two_rules_with_one_condition_are_told(tmp_path, again):
+    assert [each[0] for each in found(tmp_path, rule("lengde > 3") + rule(again, number="K002"))] == [
+        "rulecheck.overlap"
+    ]
+
+
+def test_an_example_that_does_not_come_to_what_it_says_is_told(tmp_path):
+    assert [each[0] for each in found(tmp_path, rule("lengde > 3", breaks="{lengde: 8}"))] == ["rulecheck.example"]
+
+
+def test_rules_that_can_never_fire_or_run_nowhere_are_told(tmp_path):
+    codes = [each[0] for each in found(tmp_path, rule("lengde > 3 or lengde <= 3"))]
+    assert "rulecheck.never" in codes
+    codes = [each[0] for each in found(tmp_path / "x", rule("lengde > 3", more="runs_at: T"))]
+    assert "rulecheck.nowhere" in codes
+
+
+@pytest.mark.parametrize(
+    ("where", "require", "possible"),
+    [
+        ("", "true", False), ("", "false", True), ("false", "n > 1", False), ("1 > 2", "n > 1", False), ("1 < 2", "n > 1", True),
+        ("", "n = n", False), ("", "n <> n", True), ("", "fra <= til", True), ("fra <= til", "til >= fra", False), ("fra < til", "fra <= til", False),
+        ("fra <= til", "fra < til", True), ("n > 5", "n > 3", False), ("n > 3", "n > 5", True), ("n >= 5", "n >= 5", False), ("n > 5 and n < 3", "d > 1", False),
+        ("n >= 5 and n <= 5", "d > 1", True), ("n >= 5 and n <= 5 and n <> 5", "d > 1", False), ("kode = '01'", "kode in ('01', '02')", False),
+        ("kode in ('01', '03')", "kode in ('01', '02')", True), ("kode = '01' and kode = '02'", "d > 1", False), ("n is null", "n > 3", False),
+        ("n is null", "n is null", False), ("n is not null", "n is not null", False), ("n is null", "d > 3", True), ("", "n is not null", True),
+        ("matches(tekst, 'a')", "matches(tekst, 'a')", False), ("", "not (n > 3 and n < 2)", False), ("5 < n", "n > 4", False), ("n in (1, 2) and n > 2", "d > 1", False),
+        ("n between 1 and 3", "n < 4", False), ("not (n = 1)", "n <> 1", False),
+    ],
+)  # fmt: skip
+def test_a_rule_is_dead_only_where_its_breach_contradicts_itself(where, require, possible):
+    (made,) = rulebook.of(desk.collection(desk.rule(require, where))).compiled
+    assert can_fire(made.where, made.require) is possible
+
+
+def test_a_condition_too_tangled_to_search_counts_as_possible():
+    tangled = " and ".join(f"(n = {place} or d = {place} or tekst = '{place}')" for place in range(12))
+    (made,) = rulebook.of(desk.collection(desk.rule("n > 3", tangled))).compiled
+    assert can_fire(made.where, made.require)
+
+
+def test_the_command_lists_problems_and_says_so_by_its_exit_code(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("IPIS_LANGUAGE", "en")
+    good = workshop.definition(tmp_path / "good", rule("lengde > 3"))
+    assert workshop.ipis("rules", "check", "--definition", good) == 0
+    assert "0 problems in good." in capsys.readouterr().out
+    poor = workshop.definition(tmp_path / "poor", rule("lengde > 3") + rule("lengde > 3", number="K002"))
+    assert workshop.ipis("rules", "check", "--definition", poor) == 1
+    assert "rules/a.yaml line " in capsys.readouterr().out
+    code, listed = workshop.answer(
+        capsys, "rules", "check", "--definition", workshop.definition(tmp_path / "bad", rule("lengde >"))
+    )
+    assert code == 2
+    assert (listed[0]["code"], listed[0]["line"], listed[0]["definition"]) == ("rules.syntax", 5, "bad")
+
+
+def test_names_that_differ_in_capitals_only_are_refused(tmp_path):
+    """DuckDB would read the one where the other was meant; Spark would not."""
+    layout = workshop.LAYOUT.replace("[Tur.derived]", '[Tur.derived]\nSLAG = { count = "rows", by = ["nr"] }')
+    (problem,) = problems(open_folder(workshop.definition(tmp_path, "", layout)))
+    assert (problem.code, problem.params["place"]) == ("collection.layout", "Tur.SLAG")
+
+
+def test_a_definition_that_is_left_half_is_never_used(tmp_path):
+    from ipis.kernel.errors import DefinitionRefused
+
+    folder = workshop.definition(tmp_path, rule("lengde > 3") + rule("lengde >", number="K002"))
+    with pytest.raises(DefinitionRefused):
+        rulebook.of(open_definition(folder))
