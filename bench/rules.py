@@ -24,6 +24,7 @@ from ipis.validation.catalogue import Kind
 from ipis.validation.compile import stored_name
 from ipis.validation.content import Content
 from ipis.validation.run import run_many
+from ipis.validation.terms import every_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def prepared(collection: Collection, contents: Sequence[Content], numbers: froze
         (made.rule.over, stored_name(column))
         for made in book.compiled
         if made.rule.id in numbers
-        for column in made.names()
+        for column in every_column(made.where, made.require)
     }
     rows: dict[str, list[Row]] = {}
     with relations.derived(collection, contents, wanted) as opened:
