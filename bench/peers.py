@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ipis.kernel.layout import Field
     from ipis.validation.findings import Report
 
-SHARE = 0.1
+SHARE = 1.0
 LIBRARIES = ("pandera", "pointblank")
 _ROOT = Path(__file__).resolve().parent.parent
 _PYTHON = _ROOT / ".venv-bench" / "bin" / "python"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
 
 YEAR = 2017
-SHARE = 0.1
+SHARE = 1.0
 LOOPED = 24
 """Deliveries that the loop judges; ours judges all, and both are counted in rows a second."""
 AT = "M"
