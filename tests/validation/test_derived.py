@@ -98,7 +98,7 @@ def test_exists_in_a_code_list_takes_several_keys():
 
 def test_count_counts_rows_that_share_keys_and_leaves_out_rows_without_an_id():
     rows = [{"tid": "a"}, {"tid": "a"}, {"tid": "b"}, {"tid": None}, {"tid": "for-lang"}]
-    assert derive('{ count = "rows", by = ["tid"] }', rows) == ["2", "2", "1", None, None]
+    assert derive('{ count = "rows", by = ["tid"] }', rows) == ["2", "2", "1", None, "1"]
 
 
 def test_count_where_counts_only_what_holds():

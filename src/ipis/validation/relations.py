@@ -130,7 +130,7 @@ class Relations:
             self.tables[name], self.states[name] = placed.table, states
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
-            self.dirty[name] = _dirty(placed.table, states)
+            self.dirty[name] = _dirty(record, placed.table, states)
             self.sources[name] = self._source(record, placed, states, columns, contents)
             self.names[name] = self._expose(f"t{number}", self.sources[name])
 
@@ -151,7 +151,7 @@ class Relations:
                 for each in record.fields.values()
                 if each.name in columns and not each.identity
             }
-            self.dirty[f"{name} of last year"] = _dirty(placed.table, states)
+            self.dirty[f"{name} of last year"] = _dirty(record, placed.table, states)
             source = self._source(record, placed, states, columns, contents)
             self.last_year[name] = self._expose(f"y{number}", source)
 
@@ -164,7 +164,7 @@ class Relations:
         contents: Sequence[Content],
     ) -> _Source:
         """Give the columns that are needed, without the values that are not valid, and a flag for these."""
-        dirty = _dirty(placed.table, states)
+        dirty = _dirty(record, placed.table, states)
         given, written = {key: placed.table[key] for key in ROW_KEYS}, list(ROW_KEYS)
         stored = self._stored(record)
         for column in sorted(set(columns) & stored.keys()):
@@ -381,12 +381,10 @@ def _in_order(answer: pa.Table) -> pa.Array | None:
     return pa.array(order)
 
 
-def _dirty(table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> frozenset[str]:
+def _dirty(record: RecordType, table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> frozenset[str]:
     """Name the columns that are invalid on some row."""
-    given = set(table.column_names)
-    return frozenset(
-        name for name, state in states.items() if name in given and bool((state > layout_rules.FINE).any())
-    )
+    given = {name for name in table.column_names if name in states and world.checked(record.fields[name])}
+    return frozenset(name for name in given if bool((states[name] > layout_rules.FINE).any()))
 
 
 def _without(values: pa.ChunkedArray, bad: NDArray[np.bool_]) -> pa.Array:

@@ -43,8 +43,11 @@ _NATION_TYPES = {"str": Type.TEXT, "int": Type.INT, "dec": Type.DEC}
 
 
 def checked(field: Field) -> bool:
-    """Tell whether a value of the field can be found invalid, so that it is unknown to every other rule."""
-    return field.has_raw or bool(field.rules.keys() & {"form", "code", "range"})
+    """Tell whether a value of the field can be found invalid, so that it is unknown to every other rule.
+
+    An id never is: it is only compared for equality, and at SSB, as a local key, has no form left to judge.
+    """
+    return field.kind is not Kind.ID and (field.has_raw or bool(field.rules.keys() & {"form", "code", "range"}))
 
 
 def of(collection: Collection) -> World:
