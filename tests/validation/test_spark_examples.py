@@ -20,6 +20,9 @@ def drawn(collection):
         if rule.kind in {Kind.EXPRESSION, Kind.LAYOUT}:
             for kind in rule.examples:
                 for example in rule.examples[kind]:
+                    if "codes" in example:
+                        # It brings a list that may not be shipped, and so needs a collection of its own.
+                        continue
                     yield examples.judged_at(rule), rule, kind, example
 
 
@@ -39,6 +42,8 @@ def test_the_examples_of_every_rule_come_to_the_same_on_both_engines(year, capsy
         sys.stdout.write(f"\n{year}: {len(kinds)} rules, {len(reports)} deliveries: {dict(total)} on both engines\n")
     assert all(total[kind] for kind in ("ok", "breach", "not_assessed"))
     for number, given in kinds.items():
+        if not {examples.PASSES, examples.BREAKS} <= given:
+            continue
         verdicts = [report.verdicts[number] for report in reports if number in report.verdicts]
         assert sum(verdict.ok for verdict in verdicts), number
         assert sum(verdict.breach for verdict in verdicts), number
