@@ -168,7 +168,8 @@ def _long_reference(plot: Plot) -> list[Finding] | None:
         return None
     before = row["vedtakId"]
     row.put("vedtakId", "V" * 37)
-    return [plot.finding("L001", row, "vedtakId"), *unused_decision(plot, before)]
+    # An id is looked for whatever its form, and no decision has this one.
+    return [*(plot.finding(rule, row, "vedtakId") for rule in ("L001", "K068")), *unused_decision(plot, before)]
 
 
 def faults() -> tuple[Fault, ...]:

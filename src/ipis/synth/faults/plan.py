@@ -188,10 +188,7 @@ def _of_delivery(draw: Draw, place: Place) -> Iterator[Finding]:
     dated = ends.filter(pc.fill_null(pc.not_equal(ends, NO_DATE), fill_value=True))
     if _share(pc.is_null(dated)) > _ENDLESS:
         yield Finding("K104", "tjeneste", "", "", "sluttDato")
-    longest = place.collection.layout.records["tjeneste"].fields["vedtakId"].length
-    decisions = services["vedtakId"]
-    usable = decisions.filter(pc.fill_null(pc.less_equal(pc.utf8_length(decisions), longest), fill_value=True))
-    if _share(pc.is_null(usable)) > _UNDECIDED:
+    if _share(pc.is_null(services["vedtakId"])) > _UNDECIDED:
         yield Finding("K105", "tjeneste", "", "", "vedtakId")
 
 
