@@ -81,7 +81,9 @@ def prepared(tmp_path):
     plant(tmp_path, {"requirements/spark.txt": "c==3 --hash=x\n"})
     for name in ("tools/setup.sh", ".venv/bin/ipis"):
         (tmp_path / name).chmod(0o755)
-    stamp = "cat requirements/test.txt requirements/spark.txt pyproject.toml | sha256sum | cut -c1-64 > .venv/set-up-test"
+    stamp = (
+        "cat requirements/test.txt requirements/spark.txt pyproject.toml | sha256sum | cut -c1-64 > .venv/set-up-test"
+    )
     subprocess.run(["sh", "-c", stamp], cwd=tmp_path, check=True)
     return tmp_path
 
