@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ipis.kernel.collection import Collection, load_any
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused
-from ipis.validation import examples, rulebook
-from ipis.validation.author import leftout
+from ipis.validation import rulebook
+from ipis.validation.author import leftout, worked
 from ipis.validation.author.firing import can_fire
 from ipis.validation.catalogue import Kind, Rule
 from ipis.validation.findings import placeholders
@@ -173,15 +173,10 @@ def _place(made: CompiledRule) -> Place:
 
 
 def _examples(collection: Collection, book: Rulebook) -> Iterator[DefinitionRefused]:
-    """Run the worked examples: each comes to what it says."""
-    for rule in _written(book):
-        if rule.kind not in {Kind.EXPRESSION, Kind.LAYOUT}:
-            continue
-        place = rule.places.get("examples", rule.place)
-        for expected, rows in rule.examples.items():
-            for number, row in enumerate(rows, start=1):
-                found = examples.verdict(examples.judge(collection, rule, row), rule.id)
-                if found != expected:
-                    yield _problem(
-                        "rulecheck.example", place, number=rule.id, kind=expected, which=number, verdict=found
-                    )
+    """Run the worked examples, all together: each comes to what it says."""
+    for each, found in worked.verdicts(collection, _written(book)):
+        if found != each.expected:
+            place = each.rule.places.get("examples", each.rule.place)
+            yield _problem(
+                "rulecheck.example", place, number=each.rule.id, kind=each.expected, which=each.which, verdict=found
+            )
