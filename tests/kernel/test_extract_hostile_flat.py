@@ -49,6 +49,8 @@ def refused(call, *arguments):
         (b"brukerNr;fid\n1;2\n2;" + b"9" * 10_000_000 + b"\n", "extract.csv_long_line", 3),
         (b"brukerNr;fid\n1;2\n2;" + SECRET.encode() + b";3\n", "extract.csv_rows", 3),
         (b"brukerNr;fid\n1;2\n\n2\n", "extract.csv_rows", 4),
+        (b'brukerNr;fid\n1;2\n\n2;"3\n3;4', "extract.csv_rows", 4),
+        (b'brukerNr;fid\r\n1;2\r\n2;"3\r\n"\r\n', "extract.csv_rows", 3),
         ("brukerNr;fid\n1;š\n2;2\n".encode() + b"3;\xe6\n", "extract.csv_mixed", 4),
         (b"brukerNr;fid\n3;\xe6\n" + "1;æ\n".encode(), "extract.csv_mixed", 3),
         ("brukerNr;fid\n1;æ".encode() + b"\xe6\n", "extract.csv_mixed", 2),
@@ -63,6 +65,11 @@ def test_a_broken_line_is_named_by_its_number(tmp_path, data, code, line):
 def test_a_heading_of_a_million_columns_is_refused_before_it_is_taken_apart(tmp_path, columns):
     code, params = refused(read_csv, tmp_path, "a;" * (columns - 1) + "a\n")
     assert (code, params["most"]) == ("extract.too_many_columns", 100)
+
+
+@pytest.mark.parametrize("data", [b"brukerNr,fid\n1,2\n", b"brukerNr\tfid\n1\t2\n"])
+def test_other_separators_than_semicolon_are_told_as_such(tmp_path, data):
+    assert refused(read_csv, tmp_path, data)[0] == "extract.csv_header"
 
 
 def test_a_doubled_heading_is_refused_and_one_of_other_capitals_is_no_field(tmp_path):

@@ -148,6 +148,24 @@ def batches(
         # Arrow's text quotes the row, which is a person's: only file and line are named.
         line = _uneven_line(file, len(names), encoding)
         raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name, line=line) from None
+    if rows + 1 < _filled_lines(file, rows + 1):
+        line = _uneven_line(file, len(names), encoding)
+        raise ExtractRefused("extract.csv_rows", rule="K004", file=file.name, line=line)
+
+
+def _filled_lines(file: Path, most: int) -> int:
+    """Count lines that are not empty where there may be more than `most` of them; else give `most`.
+
+    A quote that is not closed takes the lines after it into one cell, which Arrow lets pass within a block.
+    """
+    with file.open("rb") as source:
+        lines, last = 0, b"\n"
+        while block := source.read(1 << 20):
+            lines, last = lines + block.count(b"\n"), block[-1:]
+        if lines + (last != b"\n") <= most:
+            return most
+        source.seek(0)
+        return sum(1 for line in source if line.strip(b"\r\n"))
 
 
 def _uneven_line(file: Path, width: int, encoding: str) -> int:
@@ -155,7 +173,7 @@ def _uneven_line(file: Path, width: int, encoding: str) -> int:
     with file.open(encoding=encoding, errors="replace", newline="\n") as source:
         for number, line in enumerate(source, start=1):
             try:
-                cells = next(csv.reader([line.rstrip("\r\n")], delimiter=";"), [])
+                cells = next(csv.reader([line.rstrip("\r\n")], delimiter=";", strict=True), [])
             except csv.Error:
                 return number
             if cells and len(cells) != width:
@@ -170,7 +188,8 @@ def _heading(file: Path, known: Collection[str], limits: Limits, encoding: str) 
     ends = first.endswith(b"\n")
     rows = list(csv.reader([first.removeprefix(_BOM).decode(encoding, "replace").rstrip("\r\n")], delimiter=";"))
     names = rows[0] if rows else []
-    if not names or "" in names or (not ends and file.stat().st_size > len(first)):
+    other_separator = len(names) == 1 and any(sign in names[0] for sign in ",\t|")
+    if not names or "" in names or other_separator or (not ends and file.stat().st_size > len(first)):
         raise ExtractRefused("extract.csv_header", rule="K004", file=file.name)
     check_names(names, file, known)
     return names, not ends
