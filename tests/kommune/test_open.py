@@ -44,7 +44,7 @@ def feilliste(*rows, columns=COLUMNS):
 
 def package(rows=ROWS, language="nb", **more):
     files = {"tilbakemelding.html": b"<!doctype html>", "feilliste.csv": feilliste(*rows), "feilliste.xlsx": b"PK"}
-    return {**files, "T01.csv": b"a;b\r\n", "om.json": json.dumps({"language": language}).encode(), **more}
+    return {**files, "kontrolltabeller.csv": b"a;b\r\n", "om.json": json.dumps({"language": language}).encode(), **more}
 
 
 def closed(files, password=PIN):
@@ -162,15 +162,6 @@ def test_the_workbook_is_the_worklist_with_every_digit_and_nothing_to_run(home):
     assert {cell.data_type for cell in cells if cell.value is not None} == {"s"}
 
 
-def test_a_heap_of_control_tables_is_one_line(home, capsys):
-    """Twenty-seven lines that say the same say nothing."""
-    home.carry_in(closed(package(**{f"T{n:02}.csv": b"a" for n in range(1, 28)})))
-    assert home.open() == 0
-    said = capsys.readouterr().out
-    assert "T01.csv – T27.csv" in said
-    assert "T02.csv" not in said
-
-
 def test_without_an_extract_the_worklist_has_no_numbers_and_says_why(home, capsys):
     """brukerNr is enough to find the person in the record system."""
     home.carry_in()
@@ -241,7 +232,8 @@ def test_it_ends_with_what_to_do_next(home, capsys, rows, language, words):
     assert all(word in said for word in words)
     listed = [line.split()[0] for line in said.splitlines() if line.startswith("  ")]
     assert listed == [
-        "worklist.csv", "worklist.xlsx", "tilbakemelding.html", "feilliste.xlsx", "feilliste.csv", "T01.csv", "om.json",
+        "worklist.csv", "worklist.xlsx", "tilbakemelding.html", "feilliste.xlsx", "feilliste.csv",
+        "kontrolltabeller.csv", "om.json",
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import io
 import pyarrow as pa
 import pytest
 
-from ipis.lib.delimited import marked, unmarked, write_csv, write_many
+from ipis.lib.delimited import heading, joined_bytes, lines_of, marked, unmarked, write_csv
 
 RUNS = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "'x", "'=x"]
 
@@ -58,15 +58,18 @@ def test_a_table_without_rows_has_its_heading():
     assert write_csv(pa.table({"a": pa.array([], pa.string())})) == b"\xef\xbb\xbfa\r\n"
 
 
-def test_many_at_once_are_as_one_by_one():
-    """Of different columns, types and lengths, an empty one among them."""
-    tables = [
-        pa.table({"a": ["=x", "y"], "b": [1.5, None]}),
-        pa.table({"c": pa.array([], pa.string())}),
-        pa.table({"d": ["z"], "e": ["æ"], "f": [3], "g": [2.0]}),
-    ]
-    assert write_many(tables, decimal=",") == [write_csv(table, decimal=",") for table in tables]
-    assert write_many([]) == []
+def test_rows_of_many_files_written_at_once_are_as_file_by_file():
+    """Cut apart anywhere, an empty file among them."""
+    table = pa.table({"a": ["=x", "y;", None, "æ"], "b": [1.5, None, 2.0, 3e15], "c": [3, 4, None, 5]})
+    lines = lines_of(table, decimal=",")
+    for start, length in ((0, 2), (2, 0), (2, 2)):
+        cut = heading(table.column_names) + bytes(joined_bytes(lines.slice(start, length)))
+        assert cut == write_csv(table.slice(start, length), decimal=",")
+
+
+def test_no_columns_are_no_lines():
+    """There is nothing to write under a heading of nothing."""
+    assert len(lines_of(pa.table({}))) == 0
 
 
 def test_a_long_table_is_whole(monkeypatch):

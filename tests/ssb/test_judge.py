@@ -107,9 +107,11 @@ def test_last_years_figures_stand_beside(room, load, enrolled):
     load(persons=30)
     worker(room).run(once=True)
     one = tilbakemeldinger(delivery__year=2017)[0]
-    text = opened(closed(room, one), PIN)["T01.csv"].decode("utf-8-sig").splitlines()
-    assert text[0] == "Posttype;Utfall;Denne innsendingen;I fjor;Endring;Landet"
-    assert "Person;I alt;30;20;10;" in text
+    text = opened(closed(room, one), PIN)["kontrolltabeller.csv"].decode("utf-8-sig").splitlines()
+    figures = "Denne innsendingen;I fjor;Forrige innsending;Endring;Landet"
+    assert text[0] == f"Tabell;Tittel;Gruppe 1;Gruppe 2;Gruppe 3;Mål;{figures}"
+    (line,) = [each for each in text if each.startswith("T01;") and ";Posttype: Person;Utfall: I alt;;" in each]
+    assert line.endswith(";30;20;;10;")
 
 
 def test_findings_that_were_never_kept_are_made_anew(room, load, enrolled):

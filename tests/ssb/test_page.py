@@ -128,7 +128,7 @@ def test_every_control_table_stands_with_its_figures_or_its_reason(collection, f
     text = " ".join(words(shown["T05"], "."))
     assert re.search(r"Linjer uten noen i år og i fjor er utelatt her \(\d+\)", text)
     assert "Landet: vises når tallene er publisert." in text
-    assert "T01.csv" in " ".join(words(shown["T01"], "."))
+    assert "kontrolltabeller.csv" in " ".join(words(shown["T01"], "."))
     assert "1\u202f234" in " ".join(shown["T03"].text_content().split("\n"))
 
 

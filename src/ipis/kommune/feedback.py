@@ -36,14 +36,15 @@ if TYPE_CHECKING:
 _FEILLISTE: Final = "feilliste.csv"
 _ABOUT: Final = "om.json"
 _OURS: Final = (worklist.NAME, worklist.WORKBOOK)
-_READ_FIRST: Final = (worklist.NAME, worklist.WORKBOOK, "tilbakemelding.html", "feilliste.xlsx", _FEILLISTE)
+_READ_FIRST: Final = (
+    worklist.NAME, worklist.WORKBOOK, "tilbakemelding.html", "feilliste.xlsx", _FEILLISTE, "kontrolltabeller.csv",
+)  # fmt: skip
 _TO_CORRECT: Final = {"kritisk", "feil"}
 _MOST_FILES: Final = 100
 _MOST_BYTES: Final = 512 << 20
 _MOST_RECEIPT_BYTES: Final = 1 << 16
 _CHUNK: Final = 1 << 20
 _MEMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", re.ASCII)
-_TABLE: Final = re.compile(r"[A-Z][0-9]{2}\.csv")
 
 
 def register(app: typer.Typer) -> None:
@@ -186,12 +187,9 @@ def _tell(members: Mapping[str, bytes], findings: pa.Table, out: Path, *, with_p
 
 
 def _listed(members: Mapping[str, bytes], about: Mapping[str, str]) -> dict[str, str]:
-    """Name the files and what they are for; the control tables on one line."""
-    tables = sorted(name for name in members if _TABLE.fullmatch(name))
+    """Name the files and what they are for."""
     listed = {name: about[name] for name in _READ_FIRST if name in members}
-    if tables:
-        listed[tables[0] if len(tables) == 1 else f"{tables[0]} – {tables[-1]}"] = about["table"]
-    rest = sorted(set(members) - {*listed, *tables, _ABOUT})
+    rest = sorted(set(members) - {*listed, _ABOUT})
     listed |= {name: about.get(name, about["other"]) for name in rest}
     return listed | {name: about[name] for name in (_ABOUT,) if name in members}
 

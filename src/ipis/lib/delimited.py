@@ -38,14 +38,22 @@ def unmarked(values: pa.Array) -> pa.Array:
 
 def write_csv(table: pa.Table, *, decimal: str = ".") -> bytes:
     """Write a table with its column names as heading; numbers with the decimal sign of the reader's language."""
-    starts = range(0, max(1, table.num_rows), _CHUNK)
-    return b"".join([_heading(table), *(_lines([table.slice(start, _CHUNK)], decimal)[0] for start in starts)])
+    starts = range(0, table.num_rows, _CHUNK)
+    lines = (joined_bytes(lines_of(table.slice(start, _CHUNK), decimal=decimal)) for start in starts)
+    return b"".join([heading(table.column_names), *lines])
 
 
-def write_many(tables: Sequence[pa.Table], *, decimal: str = ".") -> list[bytes]:
-    """Write many small tables, each as `write_csv` would, at little more than the cost of one."""
-    lines = _lines(tables, decimal)
-    return [b"".join((_heading(table), part)) for table, part in zip(tables, lines, strict=True)]
+def heading(names: Sequence[str]) -> bytes:
+    """Write the first line of a CSV, with the mark of its encoding."""
+    written = _written(pa.array(names, pa.string()), "").to_pylist()
+    return _BYTE_ORDER_MARK + (";".join(written) + "\r\n").encode()
+
+
+def lines_of(table: pa.Table, *, decimal: str = ".") -> pa.Array:
+    """Write each row as a line, to stand under `heading`: rows of many files are written at once and cut apart."""
+    written = _by_type([column.combine_chunks() for column in table.columns], decimal)
+    separated = [piece for cell in written for piece in (cell, ";")][:-1]
+    return pc.binary_join_element_wise(*separated, "\r\n", "") if separated else pa.array([], pa.string())
 
 
 def joined_bytes(texts: pa.Array) -> memoryview:
@@ -55,22 +63,6 @@ def joined_bytes(texts: pa.Array) -> memoryview:
         return memoryview(b"")
     ends = memoryview(offsets).cast("i")
     return memoryview(data)[ends[texts.offset] : ends[texts.offset + len(texts)]]
-
-
-def _heading(table: pa.Table) -> bytes:
-    names = _written(pa.array(table.column_names, pa.string()), "").to_pylist()
-    return _BYTE_ORDER_MARK + (";".join(names) + "\r\n").encode()
-
-
-def _lines(tables: Sequence[pa.Table], decimal: str) -> list[memoryview]:
-    """Write the lines of tables, the cells of one type all at once."""
-    cells = _by_type([column.combine_chunks() for table in tables for column in table.columns], decimal)
-    lines = []
-    for table in tables:
-        own = [next(cells) for _ in range(table.num_columns)]
-        separated = [piece for cell in own for piece in (cell, ";")][:-1]
-        lines.append(joined_bytes(pc.binary_join_element_wise(*separated, "\r\n", "")) if own else memoryview(b""))
-    return lines
 
 
 def _by_type(columns: Sequence[pa.Array], decimal: str) -> Iterator[pa.Array]:
@@ -94,6 +86,12 @@ def _written(values: pa.Array, decimal: str) -> pa.Array:
         return pc.fill_null(pc.coalesce(digits, pc.replace_substring(values.cast(pa.string()), ".", decimal)), "")
     if not pa.types.is_string(values.type):
         return pc.fill_null(values.cast(pa.string()), "")
-    text = marked(pc.fill_null(values, ""))
+    # What a cell says, many say: each text is looked at once.
+    coded = pc.fill_null(values, "").dictionary_encode()
+    return _quoted(coded.dictionary).take(coded.indices)
+
+
+def _quoted(values: pa.Array) -> pa.Array:
+    text = marked(values)
     quoted = pc.binary_join_element_wise('"', pc.replace_substring(text, '"', '""'), '"', "")
     return pc.if_else(pc.match_substring_regex(text, _QUOTED), quoted, text)

@@ -17,7 +17,7 @@ from ipis.ssb.register.deliveries import last_years, previous_delivery
 from ipis.ssb.tables import indicators
 from ipis.ssb.tables.batch import Counted
 from ipis.ssb.tables.compare import ControlTable, Sides, compare_many
-from ipis.ssb.tables.compute import CELLS, compute_many
+from ipis.ssb.tables.compute import CELLS
 from ipis.ssb.tables.definition import load_tables
 from ipis.ssb.tables.indicators import Figure, Figures
 
@@ -65,9 +65,7 @@ class Counter:
         for each, count in zip(judged, made, strict=True):
             self._keep(each.delivery, pack, count)
         deliveries = [each.delivery for each in judged]
-        uncorrected = indicators.figures_many(
-            pack.collection, [Counted(each.tables, each.delivery.header) for each in judged], _places(deliveries)
-        )
+        uncorrected = _uncorrected(judged, made, pack)
         earlier = [last_years(one, self.judge.predecessors(one)) for one in deliveries]
         before = [previous_delivery(one) for one in deliveries]
         self._count_missing([*(its[0] for its in earlier if len(its) == 1), *filter(None, before)], known)
@@ -122,11 +120,26 @@ class Counter:
 
 
 def _counts(judged: Sequence[Judged], pack: SeasonPack, *, units: Sequence[int] | None = None) -> list[Count]:
-    counted = [each.counted for each in judged]
-    cells = compute_many(pack.collection, counted, units=units)
-    places = _places([each.delivery for each in judged])
-    figures = indicators.figures_many(pack.collection, counted, places, units=units)
-    return [Count(its, found) for its, found in zip(cells, figures, strict=True)]
+    counted, places = [each.counted for each in judged], _places([each.delivery for each in judged])
+    return [Count(*made) for made in indicators.count_many(pack.collection, counted, places, units=units)]
+
+
+def _uncorrected(judged: Sequence[Judged], made: Sequence[Count], pack: SeasonPack) -> list[Figures]:
+    """Give the indicators as if nothing were left out or emptied: the same where no effect changed a table."""
+    figures = [count.figures for count in made]
+    changed = [
+        place
+        for place, each in enumerate(judged)
+        if any(each.counted.tables.get(name) is not table for name, table in each.tables.items())
+    ]
+    if not changed:
+        return figures
+    delivered = [Counted(judged[place].tables, judged[place].delivery.header) for place in changed]
+    places = _places([judged[place].delivery for place in changed])
+    anew = indicators.figures_many(pack.collection, delivered, places)
+    for place, its in zip(changed, anew, strict=True):
+        figures[place] = its
+    return figures
 
 
 def _places(deliveries: Sequence[Delivery]) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from ipis.ssb import kill
 from ipis.ssb.feedback.contents import Contents
 from ipis.ssb.feedback.count import Counter, Counts
 from ipis.ssb.feedback.feilliste import as_stored, unanswered
+from ipis.ssb.feedback.figures import figures_many
 from ipis.ssb.feedback.models import Tilbakemelding
 from ipis.ssb.feedback.outgoing import OUTGOING, outgoing
 from ipis.ssb.feedback.package import close_zip, render_files, zip_name
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
     from ipis.kernel.contact import Contact
     from ipis.kernel.seasonpack import SeasonPack
+    from ipis.ssb.feedback.figures import Figures
     from ipis.ssb.feedback.judge import Judge, Judged
+    from ipis.ssb.feedback.texts import Texts
     from ipis.ssb.keys import FeedbackKeys
     from ipis.ssb.settings import SsbSettings
     from ipis.ssb.tables.indicators import IndicatorResult
@@ -98,8 +101,9 @@ class Maker:
             pack = its[0].pack
             judged = self.judge.judge_many([each.delivery for each in its], pack, [each.language for each in its])
             counts = Counter(self.judge).count_many(judged, pack)
-            for wish, one, count in zip(its, judged, counts, strict=True):
-                yield wish.job, partial(self._make, wish, one, count)
+            shown = _figures(counts, [load_texts(pack.collection, each.language) for each in its])
+            for wish, one, count, figures in zip(its, judged, counts, shown, strict=True):
+                yield wish.job, partial(self._make, wish, one, count, figures)
 
     def _wish(self, job: Job) -> _Wish | None:
         """Say what a job wishes, or None where it is made; TryLater for what is held back or nobody could open."""
@@ -115,7 +119,7 @@ class Maker:
         language = LANGUAGES[0] if contact is None else contact.language
         return _Wish(job, delivery, revision, pack, language, self._password(delivery, contact))
 
-    def _make(self, wish: _Wish, judged: Judged, counts: Counts) -> None:
+    def _make(self, wish: _Wish, judged: Judged, counts: Counts, figures: Sequence[Figures]) -> None:
         """List, write, close and commit one tilbakemelding."""
         delivery = wish.delivery
         feilliste = self.judge.feilliste(judged, wish.pack, wish.language)
@@ -129,7 +133,7 @@ class Maker:
             made_at=self.settings.business_clock().now(),
             verdicts_sha256=judged.verdicts_sha256,
         )
-        files = render_files(_contents(one, wish.pack, wish.language, feilliste, counts))
+        files = render_files(_contents(one, wish.pack, wish.language, feilliste, counts), figures)
         self._commit(wish.job, one, close_zip(files, wish.password))
         kill.reach(self.settings, "feedback:committed")
 
@@ -220,6 +224,16 @@ def _same_day(one: Tilbakemelding) -> int:
     its = one.delivery
     rows = Tilbakemelding.objects.filter(made_on=one.made_on, delivery__register=its.register)
     return rows.filter(delivery__kommune=its.kommune, delivery__bydel=its.bydel).count()
+
+
+def _figures(counts: Sequence[Counts], texts: Sequence[Texts]) -> list[list[Figures]]:
+    """Put the tables of deliveries into the words of each, all of one language at once."""
+    made: dict[int, list[Figures]] = {}
+    for language in dict.fromkeys(each.language for each in texts):
+        places = [place for place, each in enumerate(texts) if each.language == language]
+        its = figures_many([counts[place].tables for place in places], texts[places[0]])
+        made.update(zip(places, its, strict=True))
+    return [made[place] for place in range(len(counts))]
 
 
 def _contents(one: Tilbakemelding, pack: SeasonPack, language: str, feilliste: pa.Table, counts: Counts) -> Contents:

@@ -6,19 +6,19 @@ import io
 import json
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyzipper
 
 from ipis.kernel.calendar import OSLO
-from ipis.lib.delimited import write_csv, write_many
+from ipis.lib.delimited import heading, joined_bytes, write_csv
 from ipis.ssb.feedback.cells import decimal_sign
 from ipis.ssb.feedback.feilliste import COLUMNS
-from ipis.ssb.feedback.figures import SIDES
+from ipis.ssb.feedback.figures import TABLES, long_heading
 from ipis.ssb.feedback.page import render_page
 from ipis.ssb.feedback.sheets import render_workbook
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ipis.kernel.secret import Secret
@@ -36,32 +36,21 @@ def zip_name(register: str, kommune: str, bydel: str, at: datetime, earlier_toda
     return f"{kommune}{bydel}_{register}_tilbakemelding_{day}{again}.zip"
 
 
-def render_files(contents: Contents) -> dict[str, bytes]:
-    """Write every file of the package, by name."""
-    decimal = decimal_sign(contents.texts.language)
-    tables = contents.figures()
+def render_files(contents: Contents, figures: Sequence[Figures] | None = None) -> dict[str, bytes]:
+    """Write every file of the package, by name; `figures` are the control tables in words where they are ready."""
+    tables = contents.figures() if figures is None else figures
     files = {
         "tilbakemelding.html": render_page(contents, tables),
         "feilliste.csv": write_csv(contents.feilliste.select(COLUMNS)),
         "feilliste.xlsx": render_workbook(contents, tables),
     }
-    written = write_many([_sides(figures) for figures in tables], decimal=decimal)
-    files |= {f"{figures.id}.csv": part for figures, part in zip(tables, written, strict=True)}
+    if tables:
+        lines = (joined_bytes(each.lines) for each in tables)
+        files[TABLES] = b"".join([heading(long_heading(contents.texts)), *lines])
     if contents.indicators:
-        files[INDICATORS] = write_csv(_indicators(contents), decimal=decimal)
+        files[INDICATORS] = write_csv(_indicators(contents), decimal=decimal_sign(contents.texts.language))
     files["om.json"] = _about(contents)
     return files
-
-
-def _sides(figures: Figures) -> pa.Table:
-    """Give a control table in words, whole, its figures with their own decimals."""
-    frame = figures.table.frame
-    scale = 10.0 ** np.asarray(figures.decimals)
-    columns = [column.combine_chunks() for column in figures.keys.columns]
-    for side in SIDES:
-        values = np.asarray(frame[side], np.float64)
-        columns.append(pa.array(np.round(values * scale) / scale, from_pandas=True))
-    return pa.Table.from_arrays(columns, names=[*figures.headings, *map(figures.heading, SIDES)])
 
 
 def _indicators(contents: Contents) -> pa.Table:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ipis.ssb.feedback import cells
 from ipis.ssb.feedback.cards import SHOWN, cards
+from ipis.ssb.feedback.figures import TABLES
 from ipis.ssb.feedback.plots import plots
 from ipis.ssb.feedback.rules import by_rule
 
@@ -49,6 +50,7 @@ def render_page(contents: Contents, figures: Sequence[Figures]) -> bytes:
         plots=plots(contents.texts, figures),
         indicators=_indicators(contents),
         figures=figures,
+        tables_file=TABLES,
         shown=SHOWN,
     )
     return page.encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import DefinitionRefused
@@ -43,8 +44,13 @@ class Texts:
 
 
 def load_texts(collection: Collection, language: str) -> Texts:
-    """Read the words of one language."""
+    """Read the words of one language; the same file is read once."""
     name = f"letters/{language}/tilbakemelding.toml"
     if name not in collection.folder:
         raise DefinitionRefused("feedback.no_text", text=name, language=language)
-    return Texts(language, tomllib.loads(collection.folder[name].decode("utf-8")))
+    return _read(language, collection.folder[name])
+
+
+@lru_cache(maxsize=16)
+def _read(language: str, content: bytes) -> Texts:
+    return Texts(language, tomllib.loads(content.decode("utf-8")))
