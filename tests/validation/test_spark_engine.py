@@ -1,13 +1,18 @@
 """The Spark engine by itself: it is handed tables, loses none of their rows, and its failures show no value."""
 
+import fcntl
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tests.validation import spark_cast
 
-from ipis.validation.engines import ScanFailed, engine_named
+from ipis.validation.engines import ScanFailed, cluster, engine_named
 from ipis.validation.engines.spark import Spark, translated
 
 SECRET = "01815012352"
@@ -99,3 +104,62 @@ except Misuse as error:
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.startswith(code)
     assert "--engine duckdb" in answer.stdout
+
+
+STARTED = """
+import os, signal, sys
+from ipis.validation.engines import cluster, engine_named
+engine_named("spark").close()
+child = os.fork()
+if not child:
+    signal.pause()
+(running,) = cluster._running
+print(running.java.pid, running.folder, child, flush=True)
+sys.stdin.readline()
+"""
+"""Starts Java and forks a child, which lives on; ends in order when it reads a line."""
+
+
+def _gone(test, within=30.0):
+    until = time.monotonic() + within
+    while test() and time.monotonic() < until:
+        time.sleep(0.05)
+    return not test()
+
+
+@pytest.mark.parametrize("ending", ["in order", "killed"])
+def test_java_never_outlives_the_process_nor_do_its_folders(ending, tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    program = subprocess.Popen([sys.executable, "-c", STARTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)  # fmt: skip
+    java, folder, child = program.stdout.readline().split()
+    assert Path(f"/proc/{java}").exists()
+    assert Path(folder).is_relative_to(tmp_path)
+    if ending == "in order":
+        program.stdin.write("\n")
+        program.stdin.flush()
+    else:
+        program.send_signal(signal.SIGKILL)
+    # The forked child still lives, and keeps Java neither alive nor from ending.
+    assert _gone(lambda: program.poll() is None)
+    assert _gone(Path(f"/proc/{java}").exists)
+    assert Path(f"/proc/{child}").exists()
+    left = sorted(tmp_path.glob(f"{cluster.PREFIX}*"))
+    assert left == ([] if ending == "in order" else [Path(folder)])
+    os.kill(int(child), signal.SIGKILL)
+    assert program.communicate()[0] == ""
+    made = cluster.held_folder(tmp_path)
+    assert sorted(tmp_path.glob(f"{cluster.PREFIX}*")) == [made]
+
+
+def test_a_folder_that_somebody_holds_or_that_is_not_ours_is_left_alone(tmp_path):
+    held = cluster.held_folder(tmp_path)
+    coming, stray = tmp_path / f"{cluster.PREFIX}coming", tmp_path / "other"
+    for folder in (coming, stray):
+        folder.mkdir()
+    left = tmp_path / f"{cluster.PREFIX}left"
+    left.mkdir()
+    (left / "held").touch()
+    made = cluster.held_folder(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([held, coming, stray, made])
+    with (held / "held").open("r+") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

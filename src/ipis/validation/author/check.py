@@ -14,6 +14,7 @@ from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused
 from ipis.validation import rulebook
 from ipis.validation.author import leftout, worked
+from ipis.validation.author.definition import with_rules
 from ipis.validation.author.firing import can_fire
 from ipis.validation.catalogue import Kind, Rule
 from ipis.validation.findings import placeholders
@@ -59,7 +60,8 @@ def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection
     while len(found) < _MOST:
         try:
             collection = load_any(DefinitionFolder.from_members(members, folder.origin))
-            rulebook.of(collection)
+            if not rulebook.of(collection).rules and not found:
+                with_rules(collection)
         except DefinitionRefused as error:
             if error.code not in _FOLLOWS or error.params.get("field", error.params.get("family")) not in gone:
                 found.append(error)
@@ -93,6 +95,8 @@ def _without(members: dict[str, bytes], error: DefinitionRefused) -> tuple[dict[
     left = leftout.without(text, block) if twice else leftout.with_entry_only(text, block)
     if left == text or left.splitlines() == text.splitlines():
         left = leftout.without(text, block)
+    if not left.strip():
+        return {name: data for name, data in members.items() if name != file}, ""
     return members | {file: left.encode()}, ""
 
 

@@ -53,11 +53,11 @@ def validate(
 ) -> int:
     """Judge tables by a definition folder's rules. 0 nothing to correct, 1 findings of level feil, 2 refused."""
     from ipis.validation.author.answer import judge
-    from ipis.validation.author.definition import open_definition
+    from ipis.validation.author.definition import open_definition, with_rules
     from ipis.validation.author.show import show_answer
     from ipis.validation.author.tables import read_tables
 
-    collection = open_definition(definition, year)
+    collection = with_rules(open_definition(definition, year))
     tables = read_tables(data, collection)
     past = None if last_year is None else read_tables(last_year, collection)
     answer = judge(collection, tables, last_year=past, engine=engine.value)

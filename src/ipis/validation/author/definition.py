@@ -14,6 +14,7 @@ from ipis.kernel.clock import Clock, SystemClock
 from ipis.kernel.collection import Collection, load_any, packaged, packaged_years
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.errors import DefinitionRefused, Misuse
+from ipis.validation import rulebook
 from ipis.validation.author import SHIPPED
 
 FILE = "collection.toml"
@@ -41,6 +42,13 @@ def open_folder(path: Path, year: int | None = None, clock: Clock | None = None)
     if FILE not in members:
         members[FILE] = _stand_in(year or _year_of(path, clock))
     return DefinitionFolder.from_members(members, path.name or str(path))
+
+
+def with_rules(collection: Collection) -> Collection:
+    """Give the collection if it has a rule; judging by none would pass whatever it is handed."""
+    if not rulebook.of(collection).rules:
+        raise DefinitionRefused("author.no_rules", folder=collection.folder.origin)
+    return collection
 
 
 def shipped(register: str = SHIPPED) -> list[DefinitionFolder]:

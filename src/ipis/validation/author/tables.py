@@ -48,6 +48,8 @@ def read_tables(path: Path, collection: Collection) -> Tables:
     """Read a folder of tables; raises `ExtractRefused`, naming the file, and the line, row or column."""
     layout = collection.layout
     files = _files(path, layout)
+    if not files:
+        raise ExtractRefused("author.nothing_to_try", folder=path.name)
     limits = _limits(layout)
     tables: dict[str, pa.Table] = {}
     for name, record in layout.records.items():

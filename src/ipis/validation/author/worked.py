@@ -1,4 +1,4 @@
-"""The worked examples of many rules judged together: each is a delivery, those with the same things beside them one run.
+"""The worked examples of many rules judged together: each a delivery, those with the same beside them in one run.
 
 One by one, the examples of a year are a thousand runs; together they are a handful, and each gets the same verdict.
 """

@@ -7,60 +7,28 @@ ANSI mode: what overflows fails the scan and names its culprit, as in DuckDB, an
 
 from __future__ import annotations
 
-import atexit
-import logging
-import shutil
-import subprocess
-import tempfile
-import threading
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
-from ipis.kernel.errors import Misuse
 from ipis.validation.engines import ScanFailed
+from ipis.validation.engines.cluster import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from pyspark import SparkConf
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     from ipis.validation.dialect import Dialect
 
 _DAYS, _MOVED, _MATCHES, _EXACT = "IPIS_DAYS", "IPIS_MOVED", "IPIS_MATCHES", "IPIS_EXACT"
 _DECIMAL: Final = "DECIMAL(36, 6)"
-_QUIET = "rootLogger.level = off\n"
-_SETTINGS: Final = {
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.ansi.enabled": "true",
-    # Names of a layout that differ in capitals only are two names.
-    "spark.sql.caseSensitive": "true",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.default.parallelism": "2",
-    "spark.sql.adaptive.enabled": "false",
-    # Scans of a hundred rules are one wide projection: past this many fields Spark interprets row by row.
-    "spark.sql.codegen.maxFields": "2000",
-    # What failed is told as a kind of error; a plan in a message would hold literals.
-    "spark.sql.maxPlanStringLength": "0",
-    "spark.sql.execution.arrow.useLargeVarTypes": "false",
-    "spark.sql.catalogImplementation": "in-memory",
-}
 _INTERPRETED: Final = 20_000
 """Up to so many rows in all, Spark reads its plans itself: writing and compiling Java takes longer than the scans."""
-_TALKATIVE: Final = ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j", "py4j.clientserver")
-"""Loggers of pyspark that write an error's whole text, which holds values."""
-_lock = threading.Lock()
-_running: dict[str, Any] = {}
 
 
 class SparkDialect:
@@ -95,7 +63,7 @@ class Spark:
 
     def __init__(self, cores: int = 2, memory: str = "2g") -> None:
         """Join the process's cluster, or start it: `cores` and `memory` are those of the first."""
-        self._session = _cluster(cores, memory).newSession()
+        self._session = joined(cores, memory).session.newSession()
         self._kept: list[DataFrame] = []
         self._views: set[str] = set()
         self._rows = 0
@@ -227,62 +195,3 @@ def _kind(error: BaseException) -> str:
     condition = getattr(error, "getCondition", None)
     name = condition() if callable(condition) else None
     return str(name) if name else type(error).__name__
-
-
-def _cluster(cores: int, memory: str) -> SparkSession:
-    """Start the local cluster of this process, once; raises `Misuse` where pyspark or Java is missing."""
-    with _lock:
-        if "session" not in _running:
-            _running["session"] = _start(cores, memory)
-    session: SparkSession = _running["session"]
-    return session
-
-
-def _start(cores: int, memory: str) -> SparkSession:
-    try:
-        from pyspark import SparkConf, SparkContext
-        from pyspark.errors import PySparkException
-        from pyspark.sql import SparkSession
-    except ModuleNotFoundError as error:
-        raise Misuse("engine.no_spark", module=error.name or "pyspark") from None
-    for name in _TALKATIVE:
-        logging.getLogger(name).disabled = True
-    folder = Path(tempfile.mkdtemp(prefix="ipis-spark-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    quiet = folder / "log4j2.properties"
-    quiet.write_text(_QUIET, encoding="ascii")
-    settings = _SETTINGS | {
-        "spark.driver.memory": memory,
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.local.dir": str(folder),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet} -Djava.io.tmpdir={folder}",
-    }
-    conf = SparkConf().setMaster(f"local[{cores}]").setAppName("ipis").setAll(list(settings.items()))
-    try:
-        gateway = _launched(conf)
-    except (PySparkException, OSError):
-        raise Misuse("engine.no_java") from None
-    return SparkSession(SparkContext(gateway=gateway, conf=conf))
-
-
-def _launched(conf: SparkConf) -> Any:
-    """Start Java, its words thrown away (they may hold a value), in a session of its own.
-
-    pyspark keeps an interrupt from Java by code that runs between fork and exec; in a process in which DuckDB's threads
-    run, that child dies. A session of its own does the same without any code there.
-    """
-    from pyspark import java_gateway
-
-    module: Any = java_gateway
-    ordinary = module.Popen
-
-    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        del options["preexec_fn"]
-        nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, start_new_session=True, **{**options, **nowhere})
-
-    module.Popen = popen
-    try:
-        return module.launch_gateway(conf)
-    finally:
-        module.Popen = ordinary
