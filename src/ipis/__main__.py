@@ -6,12 +6,16 @@ import importlib
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from ipis.kernel.errors import IpisError, Misuse, OurFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOMS = {
     "kommune": ("ipis.kommune.cli", "the municipality: check, seal, send, fetch and open"),
@@ -80,7 +84,9 @@ def tell(error: IpisError, as_json: bool) -> int:
         return error.exit_code
     text, names = error.render(language), _HEADINGS[language]
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found), style="bold"))
+    console.print(
+        Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found, error.params.values()), style="bold")
+    )
     console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))
     console.print(Text(f"{names[2]}: {_sentence(text.do)}") + Text(f"  [{error.code}]", style="dim"))
     return error.exit_code
@@ -93,8 +99,10 @@ _HEADINGS = {
 }
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+def _sentence(text: str, names: Iterable[object] = ()) -> str:
+    """Begin with a capital, unless the text begins with a name, such as a file's, and end with a stop."""
+    start = text[:1] if any(str(name) and text.startswith(str(name)) for name in names) else text[:1].upper()
+    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _show_rooms() -> int:

@@ -105,6 +105,13 @@ def test_a_refusal_says_what_was_found_expected_and_to_do_in_the_users_language(
     assert "[extract.no_persons]" in said
 
 
+def test_a_file_is_named_as_it_is_called(room, capsys):
+    """A capital would name a file that is not there."""
+    room["it"] = fail_with(Refused("author.no_data", folder="data"))
+    program.run(["kiosk", "verb"])
+    assert "Stoppet: data er ingen mappe." in capsys.readouterr().err
+
+
 def test_a_refusal_for_programs_is_one_json_object(room, capsys):
     """Exactly five keys."""
     assert program.tell(Refused("extract.no_persons", file="a.xml"), as_json=True) == 2
