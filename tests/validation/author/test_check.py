@@ -161,3 +161,9 @@ def test_a_definition_that_is_left_half_is_never_used(tmp_path):
     folder = workshop.definition(tmp_path, rule("lengde > 3") + rule("lengde >", number="K002"))
     with pytest.raises(DefinitionRefused):
         rulebook.of(open_definition(folder))
+
+
+def test_a_file_of_nothing_but_doubled_rules_is_one_problem_a_rule(tmp_path):
+    folder = workshop.definition(tmp_path, **{"rules/b.yaml": workshop.RULES})
+    listed = [(each.code, each.params["file"]) for each in problems(open_folder(folder))]
+    assert [code for code, file in listed if file == "rules/b.yaml"] == ["rules.twice"] * 3

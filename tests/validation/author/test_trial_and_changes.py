@@ -8,6 +8,7 @@ from tests.architecture.source import ROOT
 from tests.validation import desk
 from tests.validation.author import workshop
 
+from ipis.kernel.answers import SVAR
 from ipis.kernel.collection import packaged
 from ipis.kernel.definitions import packaged_years
 from ipis.kernel.rows import part_schema
@@ -36,6 +37,7 @@ def delivered(store, kommune, sequence, ends, year=NEWEST):
         }
         pq.write_table(pa.table(columns, schema=schema), folder / f"{name}.parquet")
     pq.write_table(pa.table({"local_key": [0], "value": ["hemmelig"]}), folder / "lokal.parquet")
+    pq.write_table(pa.table({"rule": ["K063"], "begrunnelse": ["hemmelig"]}), folder / f"{SVAR}.parquet")
 
 
 @pytest.fixture

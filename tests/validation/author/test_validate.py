@@ -15,6 +15,20 @@ from ipis.validation.author.definition import open_definition
 
 NEWEST = packaged_years("iplos")[-1]
 
+_LABEL = 'label = { nb = "N", nn = "N", en = "N" }'
+BARE = f"""
+format = "1.0"
+[tur]
+kind = "record"
+element = "Tur"
+{_LABEL}
+key_fields = ["nr"]
+[tur.fields.nr]
+kind = "str"
+length = 4
+{_LABEL}
+"""
+
 
 @pytest.fixture
 def shop(tmp_path):
@@ -99,7 +113,7 @@ def test_without_a_collection_file_the_year_is_asked_for_or_named_or_this_year(
         "year(ut) = 2020", number="K010", record="Tur", more=f"years: {expected}"
     )
     definition = workshop.definition(tmp_path / folder, rules)
-    _, answer = judged(capsys, definition, workshop.data(tmp_path / "data"), *year)
+    _, answer = judged(capsys, definition, workshop.data(tmp_path / "data", tur="nr\n"), *year)
     assert answer["year"] == expected
     assert "K010" in answer["rules"]
 
@@ -176,6 +190,20 @@ def test_folders_that_are_not_there_are_named(tmp_path, capsys):
         workshop.refusal(capsys, "validate", "--definition", definition, "--data", tmp_path / "no")[1]["code"]
         == "author.no_data"
     )
+
+
+def test_data_without_any_table_and_a_definition_without_any_rule_are_no_success(tmp_path, capsys):
+    definition = workshop.definition(tmp_path / "regler")
+    (tmp_path / "empty").mkdir()
+    code, error = workshop.refusal(capsys, "validate", "--definition", definition, "--data", tmp_path / "empty")
+    assert (code, error["code"]) == (2, "author.nothing_to_try")
+    bare = workshop.definition(tmp_path / "bare", layout=BARE)
+    (bare / "rules/a.yaml").unlink()
+    data = workshop.data(tmp_path / "data", tur="nr\n1\n")
+    code, error = workshop.refusal(capsys, "validate", "--definition", bare, "--data", data)
+    assert (code, error["code"]) == (2, "author.no_rules")
+    code, problems = workshop.answer(capsys, "rules", "check", "--definition", bare)
+    assert (code, [each["code"] for each in problems]) == (2, ["author.no_rules"])
 
 
 def test_a_definition_with_a_fault_is_refused_with_its_place_and_not_half_read(tmp_path, capsys):

@@ -94,7 +94,13 @@ def check(
 @rules.command("try")
 def try_rule(
     rule: Annotated[str, typer.Argument(help="A rule's id, or a YAML file with rules that are not there yet.")],
-    on: Annotated[Path, typer.Option(help="The register's object store, a folder of tables, or a folder of such.")],
+    on: Annotated[
+        Path,
+        typer.Option(
+            help="The register's object store, a folder of tables, or a folder of such. Of the store the newest folder "
+            "of each sender counts, even if its loading was broken off at the last step and will be done again."
+        ),
+    ],
     definition: Annotated[
         Path | None, typer.Option(help="Definition folder; else the one shipped for the register's year.")
     ] = None,

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ipis.kernel import extract_csv, extract_parquet
+from ipis.kernel.answers import SVAR
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.extract import Limits
 from ipis.kernel.extract_batch import blank_to_null, new_tables, shown
@@ -30,7 +31,8 @@ PERSON = "person"
 _SUFFIXES = frozenset({".csv", ".parquet"})
 _STORED = frozenset({"person_key", "_row", "_person"})
 """Columns by which Parquet as the register stores it is known."""
-_LOKAL = "lokal"
+_NO_TABLES = frozenset({"lokal", SVAR})
+"""What the register stores beside the records of a delivery: what the keys stand for, and the answers."""
 _ROWS = 50_000_000
 """Rows of one table: some years of a whole country."""
 
@@ -74,7 +76,7 @@ def _files(path: Path, layout: Layout) -> dict[str, Path]:
     known |= {record.name.lower(): record.name for record in (layout.header, layout.trailer)}
     files: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in _SUFFIXES or not file.is_file() or file.stem.lower() == _LOKAL:
+        if file.suffix.lower() not in _SUFFIXES or not file.is_file() or file.stem.lower() in _NO_TABLES:
             continue
         name = known.get(file.stem.lower())
         if name is None:

@@ -3,6 +3,9 @@
 Runs over the register's object store (a folder `register/year/kommune/bydel/sequence-id` of Parquet a delivery, the
 newest sequence of each), or over a folder of tables, or a folder of such folders. Nothing is changed anywhere, and the
 answer counts: it holds no row and no key.
+
+A folder comes into the store whole, by one renaming; that the catalogue has its row as well, as the register itself
+asks, does not show in the path.
 """
 
 from __future__ import annotations
