@@ -78,12 +78,14 @@ def test_a_rule_that_is_not_there_yet_is_tried_from_its_file(store, tmp_path, ca
 def test_a_rule_is_tried_on_tables_and_on_folders_of_tables(tmp_path, capsys):
     definition = workshop.definition(tmp_path / "regler")
     for name in ("0301", "0403"):
-        workshop.data(tmp_path / "alle" / name, baat=workshop.BOATS)
+        workshop.data(tmp_path / "alle" / name / "uttrekk", baat=workshop.BOATS)
+        workshop.data(tmp_path / "alle" / name, faults="rule\n")
+    workshop.data(tmp_path / "alle", summary="place\n")
     _, hits = workshop.answer(capsys, "rules", "try", "K001", "--on", tmp_path / "alle", "--definition", definition)
     assert [(hit["kommune"], hit["ok"], hit["breach"], hit["not_assessed"]) for hit in hits] == [
         ("0301", 1, 1, 1),
         ("0403", 1, 1, 1),
-    ]
+    ], "what `ipis synth` writes beside the tables is none of them"
     _, alone = workshop.answer(
         capsys, "rules", "try", "K001", "--on", tmp_path / "alle" / "0301", "--definition", definition
     )
