@@ -86,9 +86,8 @@ def test_a_rule_is_tried_on_tables_and_on_folders_of_tables(tmp_path, capsys):
         ("0301", 1, 1, 1),
         ("0403", 1, 1, 1),
     ], "what `ipis synth` writes beside the tables is none of them"
-    _, alone = workshop.answer(
-        capsys, "rules", "try", "K001", "--on", tmp_path / "alle" / "0301", "--definition", definition
-    )
+    one = workshop.data(tmp_path / "0301", baat=workshop.BOATS)
+    _, alone = workshop.answer(capsys, "rules", "try", "K001", "--on", one, "--definition", definition)
     assert [hit["kommune"] for hit in alone] == ["0301"]
     assert workshop.ipis("rules", "try", "K001", "--on", tmp_path / "alle", "--definition", definition) == 0
     shown = capsys.readouterr().out

@@ -40,6 +40,8 @@ _RULE_ID = re.compile(r"[A-Z][0-9]{3}")
 _AT_ONCE = 40
 """Deliveries judged in one go: what is in memory is bounded, whatever the size of the register."""
 _TRIED = "rules/tried.yaml"
+_DEPTH = 2
+"""Folders below the one that was named: a place, and the tables of its extract."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,7 @@ def places(path: Path, year: int | None) -> list[Place]:
     if stored:
         wanted = year or max(place.year for place in stored.values())
         return [replace(place, before=_before(place, stored)) for place in stored.values() if place.year == wanted]
-    if _has_tables(path):
-        return [Place(path.resolve().name, "00", path)]
-    found = [Place(folder.name, "00", folder) for folder in sorted(path.iterdir()) if _has_tables(folder)]
+    found = [Place(name, "00", folder) for name, folder in _deepest(path, path.resolve().name, _DEPTH)]
     if not found:
         raise ExtractRefused("author.nothing_to_try", folder=path.name)
     return found
@@ -168,6 +168,14 @@ def _stored(path: Path) -> dict[tuple[str, int, str, str], Place]:
 def _before(place: Place, stored: Mapping[tuple[str, int, str, str], Place]) -> Path | None:
     past = stored.get((place.register, place.year - 1, place.kommune, place.bydel))
     return None if past is None else past.folder
+
+
+def _deepest(path: Path, name: str, depth: int) -> list[tuple[str, Path]]:
+    """Find the innermost folders with tables, under the name of the place's; beside those, synth writes its oracle."""
+    inner = sorted(folder for folder in path.iterdir() if depth and folder.is_dir())
+    named = [(folder.name if depth == _DEPTH else name, folder) for folder in inner]
+    below = [found for name, folder in named for found in _deepest(folder, name, depth - 1)]
+    return below or ([(name, path)] if _has_tables(path) else [])
 
 
 def _has_tables(folder: Path) -> bool:
