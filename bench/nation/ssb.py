@@ -71,7 +71,7 @@ def intake(ground: Ground, settings: SsbSettings) -> Report:
     with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
         loader = Loader(settings, intake_keys(settings), child)
         child.run(ready)
-        worker = Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: loader.clear})
+        worker = Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: Batch.of_each(loader.clear, 32)})
         began, before = moment(), child_cpu()
         with watch.stage("rest"):
             work(worker)

@@ -164,6 +164,14 @@ def wrong_types():
     yield table().select(["kode", "person_key", "antall"]), "parcel.columns"
     yield table(person_key=pa.array([b"x" * 15] * 3, pa.binary(15))), "parcel.column_type"
     yield table(kode=pa.array(["x" * 1001, "y", "z"])), "parcel.string_length"
+    yield table(kode=pa.array([None, "y", "æ" * 1001])), "parcel.string_length"
+
+
+def test_length_of_a_text_is_counted_in_characters():
+    columns = [field.with_nullable(False) if field.name == "person_key" else field for field in table().schema]
+    longest = table(kode=pa.array(["æ" * 1000, None, "x"])).cast(pa.schema(columns))
+    read = read_part_parquet(write_parquet(longest, dictionary=False), SCHEMA, name="x")
+    assert read["kode"].to_pylist() == longest["kode"].to_pylist()
 
 
 @pytest.mark.parametrize(("wrong", "code"), list(wrong_types()))

@@ -201,3 +201,15 @@ def test_a_part_of_96_mib_is_sealed_and_opened_in_flat_memory(tmp_path, identity
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert staged.stat().st_size == 96 * MIB
     assert grown < 32 * 1024, f"{grown} KiB"
+
+
+def test_memory_that_gives_out_is_no_damaged_part(identity, monkeypatch):
+    """A part that is larger than a child's share is refused for that, not for what it holds."""
+
+    def no_room(*_):
+        raise pyrage.DecryptError("out of memory")
+
+    sealed = seal_bytes(b"x", identity.recipient)
+    monkeypatch.setattr(pyrage, "decrypt", no_room)
+    with pytest.raises(MemoryError):
+        open_bytes(sealed, identity, part="p")

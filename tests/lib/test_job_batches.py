@@ -54,6 +54,15 @@ def test_jobs_of_a_kind_are_taken_together_up_to_the_most():
     assert set(states().values()) == {JobState.DONE}
 
 
+def test_a_step_with_nothing_to_prepare_is_a_batch_too():
+    """Claimed together, each finished or put back by itself."""
+    step = Step(bad={"b"})
+    queue("a", "b", "c")
+    Worker(jobs=Job, steps={"load": Batch.of_each(step.finish, 2)}, poll_seconds=0.01).run(once=True)
+    assert step.done == ["a", "c"]
+    assert states() == {"a": "done", "b": "queued", "c": "done"}
+
+
 def test_other_kinds_are_not_taken_along_and_keep_their_turn():
     step, order = Step(), []
     queue("a")

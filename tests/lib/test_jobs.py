@@ -20,8 +20,15 @@ def worker(**steps):
 
 def test_a_job_is_queued_once_for_each_kind_and_subject():
     """Queueing again leaves what stands."""
-    assert Job.queue("load", "a").pk == Job.queue("load", "a").pk
-    assert Job.queue("load", "b").pk != Job.queue("load", "a").pk
+    Job.queue("load", "a")
+    Job.objects.update(state="done")
+    Job.queue("load", "a")
+    Job.queue_all(("load", "a"), ("load", "b"), ("clear", "a"))
+    assert list(Job.objects.values_list("kind", "subject", "state")) == [
+        ("load", "a", "done"),
+        ("load", "b", "queued"),
+        ("clear", "a", "queued"),
+    ]
 
 
 def test_two_workers_never_take_the_same_job():

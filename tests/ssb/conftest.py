@@ -171,7 +171,7 @@ def intake(room):
     from ipis.ssb.register.models import Job
 
     loader = Loader(room, intake_keys(room), InProcess())
-    return Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: loader.clear})
+    return Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: Batch.of_each(loader.clear, 32)})
 
 
 @pytest.fixture

@@ -462,6 +462,22 @@ class TestChild:
         assert (row.state, row.problem) == ("refused", "parcel.limits")
 
 
+@pytest.mark.parametrize("in_memory", [0, 8 << 20])
+def test_parts_opened_on_disk_and_in_memory_give_the_same_delivery(make, door, intake, room, monkeypatch, in_memory):
+    """Only what is large is opened into the staging folder, and nothing in clear is left there."""
+    from ipis.ssb.intake import opening
+
+    made, staged = make(), []
+    real = opening.open_to_file
+    monkeypatch.setattr(opening, "open_to_file", lambda *a, **k: staged.append(k["part"]) or real(*a, **k))
+    monkeypatch.setattr(opening, "_IN_MEMORY", in_memory)
+    door.send(made)
+    intake.run(once=True)
+    assert Delivery.objects.get().rows["person"] == 30
+    assert staged == ([] if in_memory else ["data-0001.age", "mapping-0001.age"])
+    assert not list((room.data / "staging").rglob("*.age"))
+
+
 def test_layouts_of_both_years_load(load):
     """The cast's tables cover every record type of the year's layout."""
     _, made = load()

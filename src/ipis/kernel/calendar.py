@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import holidays
@@ -51,7 +52,12 @@ class Window:
 
 def is_working_day(day: date) -> bool:
     """Tell whether a day is neither Saturday, Sunday nor a Norwegian public holiday."""
-    return day.weekday() < 5 and day not in holidays.country_holidays("NO", years=day.year)
+    return day.weekday() < 5 and day not in _holidays(day.year)
+
+
+@lru_cache(maxsize=8)
+def _holidays(year: int) -> frozenset[date]:
+    return frozenset(holidays.country_holidays("NO", years=year))
 
 
 def next_working_day(day: date) -> date:

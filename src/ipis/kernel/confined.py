@@ -6,6 +6,7 @@ One child serves many calls; after a breach it is replaced. What a call may take
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import multiprocessing
 import os
@@ -147,13 +148,18 @@ def _out_of_memory(error: BaseException | None) -> bool:
 
 
 def _settle() -> None:
-    """Load the heavy libraries before limits are set; Arrow allocates plainly: its pools reserve address space."""
+    """Load the heavy libraries before limits are set; Arrow allocates plainly: its pools reserve address space.
+
+    Its threads start here too: one that finds no room for its stack later would look like a fault of ours.
+    """
     import pyarrow as pa
+    import pyarrow.csv
     import pyarrow.parquet
 
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+    pyarrow.csv.read_csv(io.BytesIO(b"a\n1\n"))
     resource.setrlimit(resource.RLIMIT_CORE, _NO_CORE)
     with contextlib.suppress(OSError):
         os.nice(5)

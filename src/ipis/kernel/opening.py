@@ -100,8 +100,8 @@ def open_contact(sealed: bytes, part: Part, facts: Facts, identity: Identity) ->
     return Contact.parse(found.archive.read(CONTACT, _MAX_CONTACT))
 
 
-def read_data_part(staged: Path, part: Part, facts: Facts, layout: Layout) -> DataPart:
-    """Read a data part that `sealed.open_to_file` has opened."""
+def read_data_part(staged: Path | bytes, part: Part, facts: Facts, layout: Layout) -> DataPart:
+    """Read a data part that has been opened into a file or in memory."""
     schemas = part_schemas(layout)
     members = [f"{name}.parquet" for name in schemas]
     found = read_clear(staged, facts, "data", (part.k, part.n), members, part=part.name, last=_ANSWERS)
@@ -146,8 +146,10 @@ def seal_mapping(
     seal_container(clear_part(facts, content, place, {"mapping": mapping.num_rows}, members), to, path)
 
 
-def read_mapping_part(staged: Path, place: tuple[int, int], facts: Facts, *, part: str) -> tuple[Header, pa.Table]:
-    """Read mapping part k of n (`place`) that `sealed.open_to_file` has opened."""
+def read_mapping_part(
+    staged: Path | bytes, place: tuple[int, int], facts: Facts, *, part: str
+) -> tuple[Header, pa.Table]:
+    """Read mapping part k of n (`place`) that has been opened into a file or in memory."""
     found = read_clear(staged, facts, "mapping", place, (MAPPING,), part=part)
     table = _table(found.archive, MAPPING, MAPPING_SCHEMA)
     if dict(found.header.part_rows) != {"mapping": table.num_rows}:

@@ -6,20 +6,24 @@ The form is docs/spec/forsendelse.md §7.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ipis.kernel.answers import ID_COLUMNS, SVAR, SVAR_SCHEMA, keys_in
+from ipis.kernel.answers import SVAR, SVAR_SCHEMA, keys_in
 from ipis.kernel.errors import ParcelRefused
 from ipis.kernel.layout import Field, Kind, Layout, RecordType
 
 _NOTHING: Final = pa.scalar("-", pa.large_string())
 """How a cell without a value stands in a row that is summed up."""
+_EMPTY: Final = pa.array([], pa.large_string())
+_MUCH: Final = 1 << 30
+"""Bytes of a column that is not put together as it is."""
 KEY: Final = "person_key"
 KEY_TYPE: Final = pa.binary(16)
 LOKAL: Final = "lokal"
@@ -97,29 +101,26 @@ def content_sha256(
     tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout, answers: pa.Table | None = None
 ) -> str:
     """Sum up what rows and answers say, whatever their keys: the same for the same in any forsendelse (K014)."""
-    digest = hashlib.sha256()
+    digest, known = hashlib.sha256(), _Known.of(lokal)
     for name, record in layout.records.items():
         digest.update(name.encode() + b"\n")
-        for line in _canonical_rows([_text(tables[name], lokal, field) for field in travelling_fields(record)]):
-            digest.update(line)
+        columns = [_column(tables[name], field) for field in travelling_fields(record)]
+        digest.update(_canonical_rows(columns, known))
     if answers is not None:
         digest.update(f"{SVAR}\n".encode())
-        texts = [_value_of(answers[c], lokal) if c in ID_COLUMNS else answers[c] for c in SVAR_SCHEMA.names]
-        for line in _canonical_rows(texts):
-            digest.update(line)
+        digest.update(_canonical_rows([answers[name] for name in SVAR_SCHEMA.names], known))
     return digest.hexdigest()
 
 
-def _canonical_rows(columns: Sequence[pa.ChunkedArray]) -> list[memoryview]:
+def _canonical_rows(columns: Sequence[pa.ChunkedArray], known: _Known) -> memoryview:
+    """Write rows as lines in bytewise order; columns of whole numbers are local keys, all others text."""
     if not columns or not len(columns[0]):
-        return []
-    first, *others = columns
-    cells = [_cell(first), *(_cell(column) if column.null_count < len(column) else _NOTHING for column in others)]
+        return memoryview(b"")
+    texts = _text_cells([column for column in columns if column.type != pa.int64()])
+    cells = [known.cells_at(column) if column.type == pa.int64() else next(texts) for column in columns]
     line_feed = pa.scalar("\n", pa.large_string())
     rows = pc.binary_join_element_wise(*cells, line_feed, pa.scalar("", pa.large_string()))
-    ordered = rows.take(pc.sort_indices(rows)).combine_chunks()
-    chunks = ordered.chunks if isinstance(ordered, pa.ChunkedArray) else [ordered]
-    return [_values(chunk) for chunk in chunks if len(chunk)]
+    return _values(rows.take(pc.sort_indices(rows)))
 
 
 def _values(chunk: pa.LargeStringArray) -> memoryview:
@@ -129,32 +130,67 @@ def _values(chunk: pa.LargeStringArray) -> memoryview:
     return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
 
 
-def _text(table: pa.Table, lokal: pa.Table, field: Field) -> pa.ChunkedArray:
-    """Give a field's text: an id's value, what stood there unparsed, else the parsed value in one form."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What stands behind local keys, as cells that are made once: the same value stands in many rows."""
+
+    keys: NDArray[np.int64]
+    cells: pa.LargeStringArray
+
+    @classmethod
+    def of(cls, lokal: pa.Table) -> _Known:
+        """Take `lokal`, which is sorted by its keys; the last cell is that of a key it does not hold."""
+        cells = [_cell(_text(lokal["value"].combine_chunks())), pa.array([_NOTHING.as_py()], pa.large_string())]
+        return cls(lokal["local_key"].to_numpy(), pa.concat_arrays(cells))
+
+    def cells_at(self, local_keys: pa.ChunkedArray) -> pa.LargeStringArray:
+        """Look up the cells of local keys."""
+        wanted = pc.fill_null(local_keys, 0).to_numpy()
+        place = np.searchsorted(self.keys, wanted)
+        found = place < len(self.keys)
+        found[found] = self.keys[place[found]] == wanted[found]
+        if local_keys.null_count:
+            found &= pc.is_valid(local_keys).to_numpy()
+        return self.cells.take(pa.array(np.where(found, place, len(self.keys))))
+
+
+def _column(table: pa.Table, field: Field) -> pa.ChunkedArray:
+    """Give a field's local keys, what stood there unparsed, or the parsed values."""
     column = table[field.name]
-    if field.kind is Kind.ID:
-        return _value_of(column, lokal)
-    if not field.has_raw:
-        return column
-    raw = table[f"{field.name}__raw"]
-    if column.null_count == len(column):
-        return raw
-    text = pc.cast(column, pa.string())
-    return text if raw.null_count == len(raw) else pc.coalesce(text, raw)
+    raw = table[f"{field.name}__raw"] if field.kind is not Kind.ID and field.has_raw else None
+    if raw is None or raw.null_count == len(raw):
+        return column if field.kind is Kind.ID or column.type != pa.int64() else pc.cast(column, pa.string())
+    return raw if column.null_count == len(column) else pc.coalesce(pc.cast(column, pa.string()), raw)
 
 
-def _value_of(local_keys: pa.ChunkedArray, lokal: pa.Table) -> pa.ChunkedArray:
-    """Look up what stands behind local keys; `lokal` is sorted by them, and what it does not hold is null."""
-    known, wanted = lokal["local_key"].to_numpy(), pc.fill_null(local_keys, 0).to_numpy()
-    place = np.searchsorted(known, wanted)
-    found = place < len(known)
-    found[found] = known[place[found]] == wanted[found]
-    found &= pc.is_valid(local_keys).to_numpy()
-    return lokal["value"].take(pa.array(place, mask=~found))
+def _text_cells(columns: Sequence[pa.ChunkedArray]) -> Iterator[pa.LargeStringArray]:
+    """Give the cells of columns: those of all are made in one go, and where values repeat each distinct one's once."""
+    parts = [_distinct(column) for column in columns]
+    cells = _cell(pa.concat_arrays([values for values, _ in parts])) if parts else _EMPTY
+    at = 0
+    for values, indices in parts:
+        own = cells.slice(at, len(values))
+        at += len(values)
+        yield own if indices is None else own.take(indices)
 
 
-def _cell(text: Any) -> Any:
-    wide = pc.cast(text, pa.large_string())
+def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array | None]:
+    """Give a column's distinct values as text, with their places; or all of them where few repeat."""
+    # Offsets of 32 bits end at 2 GiB of text.
+    whole = (pc.cast(column, pa.large_string()) if column.nbytes > _MUCH else column).combine_chunks()
+    coded = whole.dictionary_encode(null_encoding="encode")
+    if 2 * len(coded.dictionary) > len(whole):
+        return _text(whole), None
+    return _text(coded.dictionary), coded.indices
+
+
+def _text(values: pa.Array) -> pa.LargeStringArray:
+    known = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    return pc.cast(values if known else pc.cast(values, pa.string()), pa.large_string())
+
+
+def _cell(wide: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Write values as `<length in characters>:<text>`, or `-` for none."""
     length = pc.cast(pc.utf8_length(wide), pa.large_string())
     return pc.fill_null(pc.binary_join_element_wise(length, wide, pa.scalar(":", pa.large_string())), _NOTHING)
 

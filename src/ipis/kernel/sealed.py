@@ -201,7 +201,12 @@ def open_to_file(sealed: Path, identity: Identity, staged: Path, *, part: str) -
 
 
 def _refusal(error: Exception, part: str) -> ParcelRefused:
-    """Tell a part for another key from a damaged one; pyrage's own words are not passed on."""
+    """Tell a part for another key from a damaged one; pyrage's own words are not passed on.
+
+    Raises MemoryError where it was memory that failed: the part may be as good as any.
+    """
+    if str(error) == "out of memory":
+        raise MemoryError from error
     if "No matching keys" in str(error):
         return ParcelRefused("parcel.sealed_for_another", rule="K001", part=part)
     return ParcelRefused("parcel.sealed_damaged", rule="K001", part=part)

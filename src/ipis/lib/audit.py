@@ -48,7 +48,8 @@ class AuditEvent(models.Model):
     @classmethod
     def append(cls, event: str, subject: str, *, actor: str, **details: object) -> str:
         """Append within the caller's transaction and give the new head."""
-        with transaction.atomic():
+        # No savepoint of its own: what fails here fails what it tells of.
+        with transaction.atomic(savepoint=False):
             row = cls(
                 at=datetime.now(UTC).isoformat(timespec="microseconds"),
                 actor=actor,

@@ -66,9 +66,16 @@ class Job(models.Model):
         constraints: ClassVar = [models.UniqueConstraint(fields=["kind", "subject"], name="%(app_label)s_one_job")]
 
     @classmethod
-    def queue(cls, kind: str, subject: str) -> Self:
+    def queue(cls, kind: str, subject: str) -> None:
         """Queue within the caller's transaction; one that stands already is left as it is."""
-        return cls.objects.get_or_create(kind=kind, subject=subject)[0]
+        cls.queue_all((kind, subject))
+
+    @classmethod
+    def queue_all(cls, *jobs: tuple[str, str]) -> None:
+        """Queue several (kind, subject) by one statement within the caller's transaction, as `queue` does."""
+        # The type checker takes `cls(…)` of a Django model for the class it stands in.
+        rows: list[Self] = [cls(kind=kind, subject=subject) for kind, subject in jobs]  # type: ignore[misc]
+        cls.objects.bulk_create(rows, ignore_conflicts=True)
 
     @classmethod
     def again(cls, kind: str, subject: str) -> None:
@@ -176,6 +183,11 @@ class Batch(Generic[J]):
 
     prepare: Callable[[Sequence[J]], Iterable[tuple[J, Callable[[], None]]]]
     most: int
+
+    @classmethod
+    def of_each(cls, step: Callable[[J], None], most: int) -> Self:
+        """Make a batch of a step that has nothing to prepare: only the claiming is done together."""
+        return cls(lambda jobs: ((job, partial(step, job)) for job in jobs), most)
 
 
 @dataclass

@@ -77,7 +77,7 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
         loader, poster = Loader(settings, intake_keys(settings), child), Poster(settings)
         steps: dict[str, Callable[[Job], None] | Batch[Job]] = {
             LOAD: Batch(loader.load_many, _LOADED_TOGETHER),
-            CLEAR: loader.clear,
+            CLEAR: Batch.of_each(loader.clear, _LOADED_TOGETHER),
             POST: poster.post,
         }
         if not once:

@@ -51,8 +51,8 @@ KEPT: Final = ("manifest.json", "manifest.json.sig", "contact.age", "R1.json", "
 """Members that stay after R3; the contact sealed, until the next season (`intake.retire`)."""
 _ACTOR = "intake"
 _TRIES = 5
-_AHEAD = 1
-"""How many forsendelser are opened ahead of the one that is being committed."""
+_AHEAD = 2
+"""How many forsendelser are under way ahead of the one that is committed: one in the child, one to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Loader:
 
     def load_many(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], None]]]:
         """Load received forsendelser in turn: the next is opened and stored while the one before is committed."""
-        with ThreadPoolExecutor(1) as ahead:
+        with ThreadPoolExecutor(_AHEAD) as ahead:
             begun: deque[tuple[Job, Callable[[], None]]] = deque()
             for job in jobs:
                 begun.append((job, self._begin(job, ahead)))
@@ -141,7 +141,7 @@ class Loader:
         row = Forsendelse.objects.get(forsendelse=job.subject)
         staging = Staging.of(self.settings)
         for member in _to_delete(row):
-            staging.remove(row.forsendelse, member.name)
+            staging.drop(row.forsendelse, member.name)
             kill.reach(self.settings, "clear:half")
         staging.keep_only(row.forsendelse, KEPT)
         for name in ("aapnet", "ut"):
@@ -185,12 +185,10 @@ class Loader:
             delivery.loaded_at = at
             delivery.same_content_as = same_content(delivery)
             delivery.save(force_insert=True)
-            Forsendelse.objects.filter(pk=row.pk).update(delivery=delivery)
-            move(row, State.LOADED, actor=_ACTOR)
+            move(row, State.LOADED, actor=_ACTOR, delivery=delivery)
             _pin_key_check(row)
             kvittering.issue(Kind.R3, delivery, key=self.keys.receipt, at=at, details=_details(delivery, answers))
-            Job.queue(CLEAR, row.forsendelse)
-            Job.queue(FEEDBACK, row.forsendelse)
+            Job.queue_all((CLEAR, row.forsendelse), (FEEDBACK, row.forsendelse))
             receipt = pack.collection.receipt
             if receipt.after is ReceiptAfter.LOADED:
                 due_mail(row, MailKind.KVITTERING, receipt_instant(at, receipt.hour))

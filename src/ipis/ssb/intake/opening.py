@@ -6,10 +6,11 @@ numbers, joined, and written under SSB's own layer. `contact.age` stays sealed: 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -22,17 +23,20 @@ from ipis.kernel.errors import ParcelRefused
 from ipis.kernel.manifest import Facts, Manifest, Part
 from ipis.kernel.parquet import write_parquet
 from ipis.kernel.rows import LOKAL
-from ipis.kernel.sealed import Identity, load_identity, open_to_file
+from ipis.kernel.sealed import Identity, load_identity, open_bytes, open_to_file
 from ipis.ssb.intake.join import join
 from ipis.ssb.layer import LayerKey
 from ipis.ssb.register.answer_rows import kept_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from ipis.kernel.collection import Collection
     from ipis.kernel.layout import Layout
     from ipis.kernel.parts import Header
+
+_IN_MEMORY: Final = 8 << 20
+"""Bytes of a sealed part that is opened in memory; a larger one is opened into the staging folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def open_forsendelse(task: Task) -> Opened:
     if delivered.answers is not None:
         files[SVAR] = kept_answers(delivered.answers, tables, delivered.lokal, layout)
     for name, table in files.items():
-        (task.out / f"{name}.parquet").write_bytes(memoryview(write_parquet(table)))
+        (task.out / f"{name}.parquet").write_bytes(memoryview(write_parquet(table, dictionary=False)))
     answers = 0 if delivered.answers is None else delivered.answers.num_rows
     return Opened({name: table.num_rows for name, table in tables.items()}, delivered.content_sha256, answers)
 
@@ -101,11 +105,8 @@ def _collection(definitions: tuple[tuple[str, bytes], ...]) -> Collection:
 
 def _data_part(task: Task, part: Part, facts: Facts, layout: Layout, identity: Identity) -> opening.DataPart:
     opening.check_key(part.key_id, identity, part.name)
-    staged = open_to_file(task.members / part.name, identity, task.staging / part.name, part=part.name)
-    try:
-        return opening.read_data_part(staged, part, facts, layout)
-    finally:
-        staged.unlink()
+    with _opened(task, part.name, identity) as clear:
+        return opening.read_data_part(clear, part, facts, layout)
 
 
 def _mapping_parts(task: Task, facts: Facts, identity: Identity) -> list[tuple[Header, pa.Table]]:
@@ -116,9 +117,20 @@ def _mapping_parts(task: Task, facts: Facts, identity: Identity) -> list[tuple[H
 def _mapping_part(
     task: Task, name: str, place: tuple[int, int], facts: Facts, identity: Identity
 ) -> tuple[Header, pa.Table]:
-    staged = open_to_file(task.members / name, identity, task.staging / name, part=name)
+    with _opened(task, name, identity) as clear:
+        return opening.read_mapping_part(clear, place, facts, part=name)
+
+
+@contextmanager
+def _opened(task: Task, name: str, identity: Identity) -> Iterator[bytes | Path]:
+    """Open a part: in memory if it is small, so that what most senders send never lies in clear on a disk."""
+    sealed = task.members / name
+    if sealed.stat().st_size <= _IN_MEMORY:
+        yield open_bytes(sealed.read_bytes(), identity, part=name)
+        return
+    staged = open_to_file(sealed, identity, task.staging / name, part=name)
     try:
-        return opening.read_mapping_part(staged, place, facts, part=name)
+        yield staged
     finally:
         staged.unlink()
 

@@ -212,4 +212,4 @@ def _store(proved: Proved, pack: SeasonPack, at: datetime) -> Forsendelse:
 
 def due_mail(row: Forsendelse, kind: MailKind, at: datetime) -> None:
     """Note a mail to be written at a business instant, once, within the caller's transaction."""
-    DueMail.objects.get_or_create(forsendelse=row, kind=kind, defaults={"due_at": at})
+    DueMail.objects.bulk_create([DueMail(forsendelse=row, kind=kind, due_at=at)], ignore_conflicts=True)

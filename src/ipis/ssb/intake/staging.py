@@ -124,12 +124,19 @@ class Staging:
         """Delete a member for good; one that is gone already is fine."""
         remove_durably(self.path(forsendelse, name))
 
+    def drop(self, forsendelse: str, name: str) -> None:
+        """Delete a member; that it stays deleted is only sure after `keep_only`. One that is gone already is fine."""
+        self.path(forsendelse, name).unlink(missing_ok=True)
+
     def keep_only(self, forsendelse: str, names: Collection[str]) -> None:
-        """Delete every other file of a forsendelse, also what was put here without belonging to it."""
+        """Delete for good every other file of a forsendelse, also what was put here without belonging to it."""
         folder = self.folder(forsendelse)
-        for path in folder.iterdir() if folder.is_dir() else ():
+        if not folder.is_dir():
+            return
+        for path in folder.iterdir():
             if path.name not in names:
-                remove_durably(path)
+                path.unlink(missing_ok=True)
+        flush_folder(folder)
 
     def sweep(self, claimed: Collection[str]) -> int:
         """Delete folders that no forsendelse has claimed within a week (real time); tells how many."""

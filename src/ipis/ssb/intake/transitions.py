@@ -15,6 +15,7 @@ from ipis.ssb.register.models import AuditEvent
 if TYPE_CHECKING:
     from ipis.kernel.errors import IpisError
     from ipis.ssb.intake.models import Forsendelse
+    from ipis.ssb.register.models import Delivery
 
 
 class State(models.TextChoices):
@@ -36,20 +37,29 @@ ALLOWED: dict[State, frozenset[State]] = {
 }
 
 
-def move(forsendelse: Forsendelse, to: State, *, actor: str, problem: IpisError | None = None) -> str:
+def move(
+    forsendelse: Forsendelse,
+    to: State,
+    *,
+    actor: str,
+    problem: IpisError | None = None,
+    delivery: Delivery | None = None,
+) -> str:
     """Change the state within the caller's transaction, or raise OurFault; gives the audit head.
 
-    `problem` is what refuses or holds it; without one an earlier problem is over.
+    `problem` is what refuses or holds it; without one an earlier problem is over. `delivery` is what it was loaded as.
     """
     was = State(forsendelse.state)
     if to not in ALLOWED[was]:
         raise OurFault("ssb.transition", was=was.value, to=to.value)
-    told = {
+    told: dict[str, object] = {
         "problem": problem.code if problem else "",
         "rule": (problem.rule or "") if problem else "",
         "problem_params": {name: str(value) for name, value in problem.params.items()} if problem else {},
     }
-    with transaction.atomic():
+    if delivery is not None:
+        told["delivery"] = delivery
+    with transaction.atomic(savepoint=False):
         if not type(forsendelse).objects.filter(pk=forsendelse.pk, state=was).update(state=to, **told):
             raise OurFault("ssb.transition", was="?", to=to.value)
         forsendelse.state = to

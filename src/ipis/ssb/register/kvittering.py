@@ -23,18 +23,8 @@ POST = "post"
 
 def store(signed: SignedReceipt) -> Kvittering:
     """Store another party's verified receipt, once."""
-    receipt = signed.receipt
-    return Kvittering.objects.get_or_create(
-        sha256=signed.sha256,
-        defaults={
-            "forsendelse": receipt.forsendelse,
-            "kind": receipt.kind.value,
-            "body": signed.data,
-            "signature": signed.signature,
-            "short_code": signed.short_code,
-            "issued_at": receipt.at,
-        },
-    )[0]
+    standing = Kvittering.objects.filter(sha256=signed.sha256).first()
+    return standing or _keep(signed, signed.receipt, ours=False)
 
 
 def issue(
@@ -47,33 +37,41 @@ def issue(
     cause = newest(delivery.forsendelse, *CAUSED_BY[kind])
     if cause is None:
         raise OurFault("ssb.receipt_cause", kind=kind.value, forsendelse=delivery.forsendelse)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         head = AuditEvent.append(f"kvittering.{kind.value}", delivery.forsendelse, actor="ssb")
-        signed = sign(
-            Receipt(
-                kind=kind,
-                forsendelse=delivery.forsendelse,
-                register=delivery.register,
-                year=delivery.year,
-                kommune=delivery.kommune,
-                bydel=delivery.bydel,
-                sequence=delivery.sequence,
-                environment=key.environment,
-                manifest_sha256=delivery.manifest_sha256,
-                issuer="ssb",
-                at=at,
-                phase=delivery.phase,
-                audit_head=head,
-                causes=cause.sha256,
-                details=details,
-            ),
-            key,
+        receipt = Receipt(
+            kind=kind,
+            forsendelse=delivery.forsendelse,
+            register=delivery.register,
+            year=delivery.year,
+            kommune=delivery.kommune,
+            bydel=delivery.bydel,
+            sequence=delivery.sequence,
+            environment=key.environment,
+            manifest_sha256=delivery.manifest_sha256,
+            issuer="ssb",
+            at=at,
+            phase=delivery.phase,
+            audit_head=head,
+            causes=cause.sha256,
+            details=details,
         )
-        row = store(signed)
-        Kvittering.objects.filter(pk=row.pk).update(ours=True)
-        row.ours = True
+        row = _keep(sign(receipt, key), receipt, ours=True)
         Job.queue(POST, row.sha256)
     return row
+
+
+def _keep(signed: SignedReceipt, receipt: Receipt, *, ours: bool) -> Kvittering:
+    return Kvittering.objects.create(
+        sha256=signed.sha256,
+        forsendelse=receipt.forsendelse,
+        kind=receipt.kind.value,
+        body=signed.data,
+        signature=signed.signature,
+        short_code=signed.short_code,
+        issued_at=receipt.at,
+        ours=ours,
+    )
 
 
 def newest(forsendelse: str, *kinds: Kind) -> Kvittering | None:
