@@ -37,6 +37,8 @@ _LINE = 15
 _FILLED = 0.95
 """How much of a line words fill before the next one no longer fits."""
 _LEVEL = 1
+_PIECE = 1 << 20
+"""Bytes of strings that are compressed by one call."""
 _ILLEGAL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
 _ESCAPED = r"_(x[0-9A-Fa-f]{4}_)"
 
@@ -99,6 +101,18 @@ class _Strings:
         self.parts.append(joined_bytes(written))
         return first
 
+    def pieces(self) -> Iterator[bytes]:
+        """Give the texts in order, in pieces that are worth a call each."""
+        waiting: list[bytes | memoryview] = []
+        size = 0
+        for part in self.parts:
+            waiting.append(part)
+            size += len(part)
+            if size > _PIECE:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+        yield b"".join(waiting)
+
     def add_words(self, words: Sequence[str]) -> int:
         """Keep a few texts of the program's own; gives the number of the first."""
         first, self.count = self.count, self.count + len(words)
@@ -113,18 +127,20 @@ def write_workbook(sheets: Sequence[Sheet], *, title: str, at: datetime) -> byte
     written = iter(_small(parts, strings))
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         for number, part in enumerate(parts, start=1):
-            chunks = _chunks(part, strings) if part.rows > _CHUNK else iter([next(written)])
-            with archive.open(_entry(f"xl/worksheets/sheet{number}.xml", at), "w") as file:
-                for piece in _sheet(part, chunks, strings):
+            entry = _entry(f"xl/worksheets/sheet{number}.xml", at)
+            if part.rows <= _CHUNK:
+                archive.writestr(entry, b"".join(_sheet(part, iter([next(written)]), strings)))
+                continue
+            with archive.open(entry, "w") as file:
+                for piece in _sheet(part, _chunks(part, strings), strings):
                     file.write(piece)
         with archive.open(_entry("xl/sharedStrings.xml", at), "w") as file:
             file.write(f'{HEAD}<sst xmlns="{MAIN}" uniqueCount="{strings.count}">'.encode())
-            for texts in strings.parts:
+            for texts in strings.pieces():
                 file.write(texts)
             file.write(b"</sst>")
         for name, content in frame(parts, title, at).items():
-            with archive.open(_entry(name, at), "w") as file:
-                file.write(content.encode())
+            archive.writestr(_entry(name, at), content.encode())
     return target.getvalue()
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.kernel.calendar import OSLO
 from ipis.ssb.feedback.feilliste import Status, count_by_status, count_problems, of_status, unanswered
 from ipis.ssb.feedback.figures import Figures, figures_of
+from ipis.ssb.feedback.rules import by_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +43,9 @@ class Tally:
         return cls(count_problems(findings), findings.num_rows, persons)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contents:
-    """One feedback."""
+    """One feedback; what is counted in it is counted once, though page, workbook and index all say it."""
 
     kommune: str
     kommune_name: str
@@ -72,25 +75,30 @@ class Contents:
         """List the levels, the weightiest first."""
         return LEVELS
 
-    @property
+    @cached_property
     def statuses(self) -> dict[str, int]:
         """Count findings by status."""
         return count_by_status(self.feilliste)
 
-    @property
+    @cached_property
     def unanswered(self) -> pa.Table:
         """Give the findings that ask for something."""
         return unanswered(self.feilliste)
 
-    @property
+    @cached_property
     def answered(self) -> pa.Table:
         """Give the findings that the municipality has said are right as they are."""
         return of_status(self.feilliste, Status.ANSWERED)
 
-    @property
+    @cached_property
     def fixed(self) -> pa.Table:
         """Give the findings that are gone since the delivery before."""
         return of_status(self.feilliste, Status.FIXED)
+
+    @cached_property
+    def by_rule(self) -> pa.Table:
+        """Sum the feilliste by rule."""
+        return by_rule(self.feilliste)
 
     def figures(self) -> list[Figures]:
         """Put the control tables in words; the work is done at each call."""
@@ -102,7 +110,8 @@ class Contents:
         found = {item["values"]: item["counts"] for item in counted}
         return {level: found.get(level, 0) for level in LEVELS}
 
-    def tallies(self) -> dict[str, Tally]:
+    @cached_property
+    def tallies(self) -> Mapping[str, Tally]:
         """Count problems, findings and persons: to correct, to look through, for information, answered, fixed.
 
         A problem is counted where its main finding weighs; its findings are counted with it.
@@ -120,7 +129,7 @@ class Contents:
 
     def todo(self) -> list[str]:
         """Say what to do now, step by step: what weighs most first, and until when it counts."""
-        texts, tallies = self.texts, self.tallies()
+        texts, tallies = self.texts, self.tallies
         errors, others = tallies["correct"].problems, tallies["look"].problems + tallies["info"].problems
         if not errors + others:
             return [texts["now.clean"]]
@@ -174,11 +183,11 @@ class Contents:
 
 def _heaviest(findings: pa.Table) -> pa.Array:
     """Give for each finding the weight (place in LEVELS) of its problem."""
-    weights = pc.index_in(findings["level"].combine_chunks(), value_set=pa.array(LEVELS))
-    by_problem = pa.table({"problem": findings["problem"], "weight": weights}).group_by("problem")
-    least = by_problem.aggregate([("weight", "min")])
-    at = pc.index_in(findings["problem"].combine_chunks(), value_set=least["problem"].combine_chunks())
-    return least["weight_min"].combine_chunks().take(at)
+    weights = np.asarray(pc.index_in(findings["level"].combine_chunks(), value_set=pa.array(LEVELS)))
+    problem = np.asarray(findings["problem"])
+    least = np.full(problem.max(initial=0) + 1, len(LEVELS))
+    np.minimum.at(least, problem, weights)
+    return pa.array(least[problem])
 
 
 def _named(values: pa.Array, words: Mapping[str, str]) -> pa.Array:

@@ -96,7 +96,7 @@ def _about(contents: Contents) -> bytes:
         "pack_version": contents.pack_version,
         "language": contents.texts.language,
         "findings": contents.statuses,
-        "problems": {name: tally.problems for name, tally in contents.tallies().items()},
+        "problems": {name: tally.problems for name, tally in contents.tallies.items()},
         "levels": contents.levels(),
         "tables": [table.definition.id for table in contents.tables],
     }

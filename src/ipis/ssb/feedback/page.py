@@ -15,7 +15,6 @@ from ipis.ssb.feedback import cells
 from ipis.ssb.feedback.cards import SHOWN, cards
 from ipis.ssb.feedback.figures import TABLES
 from ipis.ssb.feedback.plots import plots
-from ipis.ssb.feedback.rules import by_rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +39,7 @@ def render_page(contents: Contents, figures: Sequence[Figures]) -> bytes:
     page = _template().render(
         c=contents,
         t=contents.texts,
-        tallies=contents.tallies(),
+        tallies=contents.tallies,
         levels={level: [card for card in open_cards if card.level == level] for level in contents.levels_in_order},
         starts=starts[:STARTS],
         more_starts=len(open_cards) - len(starts[:STARTS]),
@@ -67,7 +66,7 @@ def _template() -> Template:
 
 def _rules(contents: Contents) -> Markup:
     """Write the lines of the table of rules."""
-    summed = by_rule(contents.feilliste)
+    summed = contents.by_rule
     none = pc.cast(pc.multiply(summed["findings"].combine_chunks(), 0), "int8")
     columns = [
         (summed["rule"].combine_chunks(), '<th scope="row">', None),

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.lib.spreadsheet import Column, Sheet, write_workbook
-from ipis.ssb.feedback.rules import by_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +38,7 @@ def render_workbook(contents: Contents, figures: Sequence[Figures]) -> bytes:
 
 
 def _overview(contents: Contents, figures: Sequence[Figures]) -> Sheet:
-    texts, tallies = contents.texts, contents.tallies()
+    texts, tallies = contents.texts, contents.tallies
     district = "" if contents.bydel == "00" else f", {texts['page.bydel']} {contents.bydel}"
     above = [
         f"{texts['page.title']} {contents.year}",
@@ -92,7 +91,7 @@ def _feilliste(contents: Contents) -> Sheet:
 
 
 def _rules(contents: Contents) -> Sheet:
-    listed, texts = by_rule(contents.feilliste), contents.texts
+    listed, texts = contents.by_rule, contents.texts
     words = {"rule": 8, "level": 14, "found": 50, "do": 50}
     columns = [
         Column(texts[f"column.{name}"], contents.in_words(name, listed), width, wrap=width > 14)
