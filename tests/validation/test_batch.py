@@ -280,3 +280,46 @@ def test_a_column_that_fails_in_a_step_is_named_and_the_others_are_derived(monke
     report = desk.judge(known, ting=[{"tid": "a", "n": 1}, {"tid": "a", "n": 2}])
     assert report.culprits == {"K900": "ting.vond"}
     assert report.verdicts["K901"].ok == 2
+
+
+def test_what_earlier_runs_met_changes_no_later_report():
+    """Statements are written for the faults and relations of all runs of a kind: a sound delivery is judged the same."""
+    collection = desk.collection(RULES, EVERYTHING, codes={"steder": "code,navn\n0403,Hamar\n"})
+    fresh = desk.collection(RULES + "\n# another digest\n", EVERYTHING, codes={"steder": "code,navn\n0403,Hamar\n"})
+    sound = {
+        "person": [{"brukerNr": "a"}],
+        "ting": [{"_person": 0, "tid": "a", "kode": "01", "n": 2, "fra": "2017-01-01"}],
+    }
+    faulty = {
+        "person": [{"brukerNr": "a"}],
+        "ting": [{"_person": 0, "tid": "a", "kode": "77", "n": "x", "fra": "x", "til": "x"}],
+    }
+    drawn = [{"person": [{"brukerNr": "a"}]}, sound, faulty, {}, {"person": [{"brukerNr": "b"}]}, sound]
+    reports = [told(run(collection, tables(collection, one), at="M", header={"kommuneNr": "0403"})) for one in drawn]
+    alone = [
+        told(run_many(fresh, [Content(tables(fresh, one), {"kommuneNr": "0403"})], at="M", only=EACH)[0])
+        for one in drawn
+    ]
+    assert reports == alone
+    assert reports[1] == reports[-1]
+
+
+def test_verdicts_are_those_of_the_rules_that_were_judged():
+    known = desk.collection(desk.rule("n = 1"))
+    first, second = run_many(known, [Content(desk.tables(known, {"ting": [{"n": n}]})) for n in (1, 2)], at="M")
+    assert (first.verdicts["K900"].ok, second.verdicts["K900"].breach) == (1, 1)
+    assert list(first.verdicts) == sorted(first.verdicts)
+    assert len(first.verdicts) == len(dict(first.verdicts))
+    assert "K901" not in first.verdicts
+    with pytest.raises(KeyError):
+        first.verdicts["K901"]
+
+
+class Every:
+    """All rules, asked for by number: such a run is of no kind."""
+
+    def __contains__(self, number):
+        return True
+
+
+EACH = Every()

@@ -106,3 +106,63 @@ def test_a_later_year_is_a_copy_of_the_folder_with_its_year_changed():
     ):
         for example in rule.examples.get("breaks", ())[:1]:
             assert examples.judge(later, rule, example).verdicts[rule.id].breach, rule.id
+
+
+def test_what_is_planned_for_a_kind_of_run_answers_from_the_rows_of_the_run_at_hand():
+    answers = []
+    for rows in ([1, 2], [5], [], [7, 8, 9], [7]):
+        with DuckDB(kind="like") as engine:
+            engine.register("t", pa.table({"a": pa.array(rows, pa.int64())}))
+            engine.view("v", "select a + 1 as b from t")
+            answers.append(engine.query("select b from v order by b")["b"].to_pylist())
+    assert answers == [[2, 3], [6], [], [8, 9, 10], [8]]
+
+
+def test_a_run_finds_no_row_that_an_earlier_run_of_its_kind_was_handed():
+    with DuckDB(kind="left") as engine:
+        engine.register("t", pa.table({"a": [1]}))
+        assert engine.query("select a from t").num_rows == 1
+    with DuckDB(kind="left") as engine:
+        assert engine.query("select a from t").num_rows == 0
+    with DuckDB(kind="kept") as engine:
+        engine.keep("u", "select 1 as a")
+    with DuckDB(kind="kept") as engine, pytest.raises(ScanFailed):
+        engine.query("select a from u")
+
+
+def test_other_columns_other_views_and_other_kinds_are_planned_anew():
+    made = [
+        ("one", {"a": [1]}, "select a from t"), ("one", {"a": [2]}, "select a from t"), ("one", {"a": [2]}, "select a from t"),
+        ("one", {"a": ["x"], "b": [3]}, "select a from t"), ("one", {"a": ["y"], "b": [3]}, "select a from t"),
+        ("one", {"a": ["y"], "b": [3]}, "select b as a from t"), ("two", {"a": [4]}, "select a from t"),
+        (None, {"a": [6]}, "select a from t"), ("one", {"a": [5]}, "select a from t"),
+    ]  # fmt: skip
+    found = []
+    for kind, columns, select in made:
+        with DuckDB(kind=kind) as engine:
+            engine.register("t", pa.table(columns))
+            engine.view("v", select)
+            found.append(engine.query("select a from v")["a"].to_pylist())
+    assert found == [[1], [2], [2], ["x"], ["y"], [3], [4], [6], [5]]
+
+
+def test_more_kinds_of_runs_than_are_remembered_and_statements_without_number_are_answered_all_the_same():
+    for turn in range(3):
+        for kind in range(7):
+            with DuckDB(kind=kind) as engine:
+                engine.register("t", pa.table({"a": [turn]}))
+                assert engine.query(f"select a + {kind} as b from t")["b"].to_pylist() == [turn + kind]
+    with DuckDB(kind="many") as engine:
+        for number in range(250):
+            assert engine.query(f"select {number} as a")["a"].to_pylist() == [number]
+    with DuckDB(kind="many") as engine:
+        assert engine.query("select 1 as a")["a"].to_pylist() == [1]
+
+
+def test_a_database_in_which_something_failed_is_not_left_to_the_next_run():
+    for _ in range(3):
+        with DuckDB(kind="failed") as engine:
+            engine.register("t", pa.table({"a": ["x"]}))
+            assert engine.query("select a from t").num_rows == 1
+            with pytest.raises(ScanFailed):
+                engine.query("select cast(a as integer) from t")

@@ -18,6 +18,7 @@ from ipis.validation.compile import HEADER, SQL_TYPES, Scope, quote, stored_name
 from ipis.validation.content import ROW_KEYS, Content, Stacked, linked, place_persons, rows_of, stack
 from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
+from ipis.validation.rulebook import Usual
 from ipis.validation.tally import taken
 from ipis.validation.terms import Type
 
@@ -73,7 +74,8 @@ class _Source:
 class Relations:
     """The relations of one run by their newest names, the states of fields, and the columns that failed.
 
-    `needed` says which columns of which relation anyone will read; the others are not set up.
+    `needed` says which columns of which relation anyone will read; the others are not set up. `usual` is kept from run
+    to run of a kind.
     """
 
     engine: Engine
@@ -89,6 +91,7 @@ class Relations:
     states: dict[str, dict[str, NDArray[np.int8]]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     dirty: dict[str, frozenset[str]] = field(default_factory=dict)
+    usual: Usual = field(default_factory=Usual)
 
     @property
     def scope(self) -> Scope:
@@ -130,8 +133,10 @@ class Relations:
             self.tables[name], self.states[name] = placed.table, states
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
-            self.dirty[name] = _dirty(record, placed.table, states)
-            self.sources[name] = self._source(record, placed, states, columns, contents)
+            self.dirty[name] = self._dirty(name, record, placed.table, states)
+            if len(placed.deliveries):
+                self.usual.filled |= {name}
+            self.sources[name] = self._source(record, placed, states, columns, contents, self.dirty[name])
             self.names[name] = self._expose(f"t{number}", self.sources[name])
 
     def _add_last_year(self, contents: Sequence[Content], counted: list[Derived]) -> None:
@@ -151,9 +156,18 @@ class Relations:
                 for each in record.fields.values()
                 if each.name in columns and not each.identity
             }
-            self.dirty[f"{name} of last year"] = _dirty(record, placed.table, states)
-            source = self._source(record, placed, states, columns, contents)
+            dirty = self.dirty[f"{name} of last year"] = self._dirty(
+                f"{name} of last year", record, placed.table, states
+            )
+            source = self._source(record, placed, states, columns, contents, dirty)
             self.last_year[name] = self._expose(f"y{number}", source)
+
+    def _dirty(
+        self, name: str, record: RecordType, table: pa.Table, states: Mapping[str, NDArray[np.int8]]
+    ) -> frozenset[str]:
+        """Name the columns that are invalid on some row, or usually are."""
+        self.usual.dirty[name] = _dirty(record, table, states) | self.usual.dirty.get(name, frozenset())
+        return frozenset(self.usual.dirty[name] & states.keys())
 
     def _source(
         self,
@@ -162,9 +176,9 @@ class Relations:
         states: Mapping[str, NDArray[np.int8]],
         columns: Iterable[str],
         contents: Sequence[Content],
+        dirty: frozenset[str],
     ) -> _Source:
         """Give the columns that are needed, without the values that are not valid, and a flag for these."""
-        dirty = _dirty(record, placed.table, states)
         given, written = {key: placed.table[key] for key in ROW_KEYS}, list(ROW_KEYS)
         stored = self._stored(record)
         for column in sorted(set(columns) & stored.keys()):
@@ -261,9 +275,9 @@ class Relations:
 
     def _keep(self, name: str, owner: str, columns: list[Derived]) -> str:
         pieces = self._pieces(owner, columns)
-        if not len(self.deliveries[owner]):
-            self.engine.view(name, self._nested(owner, columns, pieces))
-            return name
+        if not self._has_rows(owner):
+            self.engine.view(f"v{name}", self._nested(owner, columns, pieces))
+            return f"v{name}"
         before = self.sources[owner], self.names[owner]
         try:
             return self._in_steps(name, owner, columns, pieces)
@@ -318,9 +332,13 @@ class Relations:
             )
         return taken(self.sources[relation].table[name], places)
 
+    def _has_rows(self, owner: str) -> bool:
+        """Tell whether a relation has rows, or usually has."""
+        return len(self.deliveries[owner]) > 0 or owner in self.usual.filled
+
     def _pieces(self, owner: str, columns: list[Derived]) -> dict[str, stages.Piece]:
         """Write the columns of one phase; of a relation without rows there is nothing to look into."""
-        empty, pieces = not len(self.deliveries[owner]), {}
+        empty, pieces = not self._has_rows(owner), {}
         for place, made in enumerate(columns):
             name = made.declaration.name
             piece = stages.nothing(made.info.type) if empty else kinds.piece(made, self._site(place, owner))
@@ -336,7 +354,8 @@ class Relations:
             now = [made for made in columns if made.level == level and made.declaration.name in pieces]
             if now:
                 types = {made.declaration.name: made.info.type for made in now}
-                select = stages.stage(source, {name: pieces[name] for name in types}, types)
+                stands = source == self.names[owner] and len(now) > 1 and not self.engine.distributed
+                select = stages.stage(source, {name: pieces[name] for name in types}, types, stands=stands)
                 source = f"({select})"
         return select
 

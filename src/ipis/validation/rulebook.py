@@ -18,7 +18,7 @@ from ipis.validation.position import Place, refuse
 from ipis.validation.terms import Column, Term, columns_of, every_column
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Hashable
 
     from ipis.kernel.collection import Collection
     from ipis.kernel.layout import LayoutRule
@@ -57,20 +57,42 @@ class CompiledRule:
         return self.written[key]
 
 
+@dataclass(slots=True)
+class Usual:
+    """What earlier runs of a kind met: columns that were invalid on some row, relations that had rows.
+
+    A run that writes its statements for all of these writes those of the run before, and what is planned is planned
+    once. Neither changes an answer: nothing is invalid in a column without faults, nor stands in an empty relation.
+    """
+
+    dirty: dict[str, frozenset[str]] = member(default_factory=dict)
+    filled: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """The rules of a collection year: their entries, the typed expressions, what follows from the layout."""
+    """The rules of a collection year: their entries, the typed expressions, what follows from the layout.
+
+    `digest` is that of the definition folder, empty where these are some of its rules only.
+    """
 
     rules: dict[str, Rule]
     compiled: tuple[CompiledRule, ...]
     predicates: tuple[LayoutPredicate, ...]
     resolver: Resolver
     texts: Texts
+    digest: str = ""
+    usuals: dict[Hashable, Usual] = member(default_factory=dict, repr=False, compare=False)
+
+    def usual(self, kind: Hashable) -> Usual:
+        """Give what runs of a kind usually meet; of no kind, nothing is known."""
+        return Usual() if kind is None else self.usuals.setdefault(kind, Usual())
 
     def only(self, numbers: Container[str]) -> Rulebook:
         """Give the book with these rules alone; fields that break another rule stay unknown to them."""
         return replace(
             self,
+            digest="",
             rules={number: rule for number, rule in self.rules.items() if number in numbers},
             compiled=tuple(made for made in self.compiled if made.rule.id in numbers),
             predicates=tuple(predicate for predicate in self.predicates if predicate.rule in numbers),
@@ -87,7 +109,7 @@ def of(collection: Collection) -> Rulebook:
     if key not in _books:
         while len(_books) >= _KEPT:
             _books.pop(next(iter(_books)))
-        _books[key] = _read(collection)
+        _books[key] = replace(_read(collection), digest=key)
     return _books[key]
 
 

@@ -20,7 +20,7 @@ from ipis.validation import rulebook, world
 from ipis.validation.catalogue import Kind
 from ipis.validation.content import Content, rows_of
 from ipis.validation.declared import PERSON
-from ipis.validation.engines import ScanFailed, engine_named
+from ipis.validation.engines import FEW_ROWS, ScanFailed, engine_named
 from ipis.validation.findings import Findings, Report
 from ipis.validation.relations import Relations
 from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, judged, known, taken
@@ -152,8 +152,11 @@ def _judge(
     needed = {(made.rule.over, sql.stored_name(column)) for made in active for column in made.named}
     # The rows of a relation are counted even where its rules cannot be assessed.
     needed |= {(made.rule.over, "") for made in book.compiled}
-    with engine_named(engine, rows_of(group)) as opened:
-        relations = Relations(opened, collection, book.resolver, book.resolver.closure(needed))
+    rows = rows_of(group)
+    # Some rules alone are tried once; all of them are run again and again, and where rows are few, planned once.
+    kind = (book.digest, at, frozenset(absent)) if book.digest and rows <= FEW_ROWS else None
+    with engine_named(engine, rows, kind) as opened:
+        relations = Relations(opened, collection, book.resolver, book.resolver.closure(needed), usual=book.usual(kind))
         relations.prepare(group, nation)
         runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
         return runner.reports(active, absent)
@@ -196,10 +199,9 @@ class _Runner:
                 made = (_reason_against(made, self.at, absent) for made in self.book.compiled if made.rule is rule)
                 self._not_assessed(rule, next(filter(None, made), ELSEWHERE))
         self._count_idle(active, absent)
-        tables = self.tally.findings()
         return [
-            Report(Findings(table, self.book.texts), self.tally.verdicts(place), dict(self.culprits))
-            for place, table in enumerate(tables)
+            Report(Findings(table, self.book.texts), verdicts, dict(self.culprits))
+            for table, verdicts in zip(self.tally.findings(), self.tally.verdicts(), strict=True)
         ]
 
     def _count_idle(self, active: Sequence[CompiledRule], absent: set[str]) -> None:

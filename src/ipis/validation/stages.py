@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FOREVER = "DATE '9999-12-31'"
 ROW = "r"
 OTHER = "o"
+SORTED = "w"
 FALSE = "FALSE"
 """The flag of a column that is valid on every row."""
 _GREATEST_WHOLE = 10**15
@@ -34,11 +35,15 @@ _GREATEST_WHOLE = 10**15
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one derived column adds to a relation: value, flag, and the joins that they need."""
+    """What one derived column adds to a relation: value, flag, and the joins that they need.
+
+    `sorts`: the value is a window over the relation's own rows.
+    """
 
     value: str
     bad: str
     joins: tuple[str, ...] = ()
+    sorts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ def _partition(derived: Derived, taking: str) -> str:
 def _window(derived: Derived, site: Site, aggregate: str, of: str = "") -> Piece:
     taking = taking_part(derived, site)
     over = f"{aggregate} OVER ({_partition(derived, taking)})"
-    return Piece(f"CASE WHEN {taking} THEN {f'CAST({over} AS {of})' if of else over} END", bad(derived, site))
+    value = f"CASE WHEN {taking} THEN {f'CAST({over} AS {of})' if of else over} END"
+    return Piece(value, bad(derived, site), sorts=True)
 
 
 def count(derived: Derived, site: Site) -> Piece:
@@ -145,7 +151,7 @@ def _ordered(derived: Derived, site: Site, function: str, frame: str) -> Piece:
     # Nulls last, said aloud: engines differ.
     order = ", ".join(f"{each} ASC NULLS LAST" for each in (*days, value, f"{ROW}._row"))
     window = f"{_partition(derived, taking)} ORDER BY {order}{frame}"
-    return Piece(f"CASE WHEN {taking} THEN {function}({value}) OVER ({window}) END", bad(derived, site))
+    return Piece(f"CASE WHEN {taking} THEN {function}({value}) OVER ({window}) END", bad(derived, site), sorts=True)
 
 
 def lag(derived: Derived, site: Site) -> Piece:
@@ -234,15 +240,25 @@ def share(derived: Derived, site: Site) -> Piece:
     return Piece(f"{join}.n", FALSE, (f"LEFT JOIN ({counted}) {join} ON {ROW}._delivery = {join}._delivery",))
 
 
-def stage(source: str, pieces: Mapping[str, Piece], types: Mapping[str, Type]) -> str:
-    """Write the query of one level: all of the relation below, and the columns of this level."""
-    columns = ""
+def stage(source: str, pieces: Mapping[str, Piece], types: Mapping[str, Type], *, stands: bool = False) -> str:
+    """Write the query of one level: all of the relation below, and the columns of this level.
+
+    Of a relation that stands (that costs nothing to read twice) what sorts the rows sorts no more of them than it
+    needs, and is joined to the others.
+    """
+    columns, sorted_apart = "", ""
     for name, one in pieces.items():
         # An id is text in the municipality and a number at SSB.
         value = one.value if types[name] is Type.ID else f"CAST({one.value} AS {SQL_TYPES[types[name]]})"
+        if stands and one.sorts:
+            sorted_apart += f", {value} AS {quote(name)}"
+            value = f"{SORTED}.{quote(name)}"
         columns += f", {value} AS {quote(name)}, {one.bad} AS {quote(name + '__bad')}"
     # Columns that look the same thing up share one join.
     joins = " ".join(dict.fromkeys(join for one in pieces.values() for join in one.joins))
+    if sorted_apart:
+        of = f"SELECT {ROW}._at{sorted_apart} FROM {source} {ROW}"
+        joins += f" LEFT JOIN ({of}) {SORTED} ON {ROW}._at = {SORTED}._at"
     return f"SELECT {ROW}.*{columns} FROM {source} {ROW} {joins}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from ipis.validation import compile as sql
 from ipis.validation.findings import FINDINGS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -118,15 +119,18 @@ class Tally:
         placed = rows.astype(np.int64) if of_record else rows + np.int64(_LAST)
         self.found.append(_Found(reading, deliveries, placed, values, _lists(shown, len(deliveries))))
 
-    def verdicts(self, delivery: int) -> dict[str, Verdict]:
-        """Give the verdicts on one delivery, by rule."""
-        made = {rule: _verdict(counts[delivery]) for rule, counts in self.counts.items()}
-        for rule, by_reason in self.unassessed.items():
-            for reason, counts in by_reason.items():
-                count = int(counts[delivery])
-                idle = Verdict(not_assessed=count, reasons={reason: count} if count else {})
-                made[rule] = made[rule] + idle if rule in made else idle
-        return dict(sorted(made.items()))
+    def verdicts(self) -> list[Verdicts]:
+        """Give the verdicts on each delivery, by rule."""
+        rules = tuple(sorted(self.counts.keys() | self.unassessed.keys()))
+        return [Verdicts(self, rules, delivery) for delivery in range(self.size)]
+
+    def verdict(self, rule: str, delivery: int) -> Verdict:
+        """Give the verdict of a rule that was judged on one delivery."""
+        made = _verdict(self.counts[rule][delivery]) if rule in self.counts else Verdict()
+        for reason, counts in self.unassessed.get(rule, {}).items():
+            if count := int(counts[delivery]):
+                made += Verdict(not_assessed=count, reasons={reason: count})
+        return made
 
     def findings(self) -> list[pa.Table]:
         """Give each delivery's findings in order of rule, record and row."""
@@ -157,6 +161,30 @@ class Tally:
         place = {word: number for number, word in enumerate(known)}
         lengths = [len(each.deliveries) for each in self.found]
         return pa.array(known, pa.string()), np.repeat(np.array([place[word] for word in words], np.int32), lengths)
+
+
+class Verdicts(Mapping[str, Verdict]):
+    """The verdicts on one delivery by rule, each counted together when it is asked for."""
+
+    __slots__ = ("_delivery", "_rules", "_tally")
+
+    def __init__(self, tally: Tally, rules: tuple[str, ...], delivery: int) -> None:
+        """Take the tally of the run, its rules in order, and the delivery's place."""
+        self._tally, self._rules, self._delivery = tally, rules, delivery
+
+    def __getitem__(self, rule: str) -> Verdict:
+        """Give the verdict of a rule."""
+        if rule not in self._tally.counts and rule not in self._tally.unassessed:
+            raise KeyError(rule)
+        return self._tally.verdict(rule, self._delivery)
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the rules that were judged, in order of their numbers."""
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        """Count the rules."""
+        return len(self._rules)
 
 
 def known(column: pa.ChunkedArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:

@@ -9,11 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from types import TracebackType
 
     import pyarrow as pa
 
     from ipis.validation.dialect import Dialect
+
+
+FEW_ROWS = 100_000
+"""Up to here one thread is faster than two, and opening a database and planning would cost more than the rules do."""
 
 
 class ScanFailed(Exception):
@@ -57,8 +62,11 @@ class Engine(Protocol):
         """Close the engine."""
 
 
-def engine_named(name: str, rows: int = 0) -> Engine:
-    """Open an engine for about so many rows: "duckdb", embedded, or "spark" (extra `spark`), distributed."""
+def engine_named(name: str, rows: int = 0, kind: Hashable = None) -> Engine:
+    """Open an engine for about so many rows: "duckdb", embedded, or "spark" (extra `spark`), distributed.
+
+    Runs of one `kind` (None: of none) write the same statements where they can: an engine may remember their plans.
+    """
     if name == "spark":
         from ipis.validation.engines.spark import Spark
 
@@ -68,4 +76,4 @@ def engine_named(name: str, rows: int = 0) -> Engine:
         raise ValueError(message)
     from ipis.validation.engines.duckdb import DuckDB
 
-    return DuckDB(rows)
+    return DuckDB(rows, kind)

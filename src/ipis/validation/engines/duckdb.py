@@ -2,21 +2,27 @@
 
 External access is off (allowed folders would still permit writing), Python names are not looked up, and the
 configuration is locked before the first statement of ours.
+
+Runs of one kind over few rows write the same statements, and planning them costs more than running them. Such a run
+leaves its database, emptied of every row, to the next of its kind: views stand, and plans are made once.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import duckdb
 
 from ipis.validation.dialect import DuckDBDialect
-from ipis.validation.engines import ScanFailed
+from ipis.validation.engines import FEW_ROWS, ScanFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Iterator, Mapping
     from types import TracebackType
 
     import pyarrow as pa
@@ -28,18 +34,132 @@ _SETTINGS: Mapping[str, str | bool | int] = {
     "python_enable_replacements": False,
     "python_scan_all_frames": False,
 }
-_FEW_ROWS = 100_000
-"""Up to here one thread is faster than two, and opening a database would cost more than the rules do."""
-_IDLE_MOST = 2
+_IDLE_MOST = 4
+_STATEMENTS_MOST = 200
+"""A database with more than these has seen runs that were not alike: it is cleared."""
 _FOR_MANY_ROWS = (
     "join_order,statistics_propagation,common_subexpressions,column_lifetime,build_side_probe_side,"
     "compressed_materialization,duplicate_groups,reorder_filter,join_filter_pushdown"
 )
 """What the planner thinks over that pays only where rows are many."""
-_idle: list[duckdb.DuckDBPyConnection] = []
+
+
+class _Held:
+    """What is registered in a table's place, by the Arrow PyCapsule interface: the table of the run at hand.
+
+    Tables of one schema follow each other behind one name, and what was planned over it stays planned.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        self._without_rows: pa.Table | None = None
+
+    def empty(self) -> None:
+        """Let go of the table's rows."""
+        if self._without_rows is None:
+            self._without_rows = self.table.schema.empty_table()
+        self.table = self._without_rows
+
+    def __arrow_c_schema__(self) -> object:
+        return self.table.schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+@dataclass(slots=True)
+class _Database:
+    """A connection, and what stands in it: tables by name, the views' texts, plans by the statement's text.
+
+    `lasting`: it is left to further runs of its kind. A statement seen once has no plan yet: most runs are the only
+    one of their kind in a process. `views` are those whose text is sure to hold, `confirmed` those of the run at hand.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    lasting: bool = False
+    held: dict[str, _Held] = field(default_factory=dict)
+    views: dict[str, str] = field(default_factory=dict)
+    confirmed: set[str] = field(default_factory=set)
+    made: dict[str, str] = field(default_factory=dict)
+    plans: dict[str, duckdb.Statement | None] = field(default_factory=dict)
+    planned: int = 0
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Put a table behind a name; another schema is another table, and nothing planned holds any longer."""
+        known = self.held.get(name)
+        if self.lasting and known is not None and known.table.schema.equals(table.schema):
+            known.table = table
+            return
+        if known is not None:
+            self.forget_plans()
+            self.views = {view: self.views[view] for view in self.confirmed}
+        self.held[name] = _Held(table)
+        # Of a table itself only the columns asked for are read.
+        self.connection.register(name, self.held[name] if self.lasting else table)
+
+    def view(self, name: str, select: str) -> None:
+        """Give a SELECT a name, unless it has it."""
+        if self.views.get(name) != select:
+            if name in self.made:
+                # A plan keeps to the view that it was made over.
+                self.forget_plans()
+            self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
+            self.views[name], self.made[name] = select, "VIEW"
+        self.confirmed.add(name)
+
+    def keep(self, name: str, select: str) -> None:
+        """Keep the rows of a SELECT."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
+        self.made[name] = "TABLE"
+
+    def query(self, select: str) -> pa.Table:
+        """Run a query; by its plan from the second time on."""
+        if not self.lasting or select not in self.plans:
+            self.plans[select] = None
+            return self.connection.sql(select).to_arrow_table()
+        plan = self.plans[select]
+        if plan is None:
+            self.planned += 1
+            self.connection.execute(f"PREPARE p{self.planned} AS {select}")
+            (plan,) = self.connection.extract_statements(f"EXECUTE p{self.planned}")
+            self.plans[select] = plan
+        return self.connection.sql(plan).to_arrow_table()
+
+    def leave(self) -> None:
+        """Let go of every row; of a lasting database names and plans stand, unless there are too many of them."""
+        kept = "TABLE" in self.made.values()
+        if not self.lasting or kept or len(self.plans) > _STATEMENTS_MOST:
+            self.clear()
+        for held in self.held.values():
+            held.empty()
+        self.confirmed.clear()
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self.forget_plans()
+        self.connection.execute("".join(f"DROP {sort} {name};" for name, sort in self.made.items()))
+        for name in self.held:
+            self.connection.unregister(name)
+        for each in (self.held, self.views, self.confirmed, self.made):
+            each.clear()
+
+    def forget_plans(self) -> None:
+        """Forget the plans: what they were made over has changed."""
+        self.connection.execute("".join(f"DEALLOCATE p{number};" for number in range(1, self.planned + 1)))
+        self.plans.clear()
+        self.planned = 0
+
+
+_idle: dict[Hashable, _Database] = {}
 _lock = threading.Lock()
-# A connection does not live on in a forked process.
+# A connection does not live on in a forked process, nor is one left open when the process ends.
 os.register_at_fork(after_in_child=_idle.clear)
+
+
+@atexit.register
+def _close_idle() -> None:
+    while _idle:
+        _idle.popitem()[1].connection.close()
 
 
 class DuckDB:
@@ -48,13 +168,10 @@ class DuckDB:
     dialect = DuckDBDialect()
     distributed = False
 
-    def __init__(self, rows: int = 0) -> None:
-        """Take an empty database, locked; `rows` is about how many it will be handed."""
-        self._small = rows <= _FEW_ROWS
-        self._connection = _opened(self._small)
-        # A view of an Arrow table does not keep the table alive.
-        self._tables: dict[str, pa.Table] = {}
-        self._made: dict[str, str] = {}
+    def __init__(self, rows: int = 0, kind: Hashable = None) -> None:
+        """Take an empty database, locked; `rows` is about how many it will be handed, `kind` tells like runs."""
+        self._small, self._kind = rows <= FEW_ROWS, kind
+        self._database = _opened(self._small, kind)
         self._sound = True
 
     def __enter__(self) -> Self:
@@ -67,58 +184,58 @@ class DuckDB:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name."""
-        self._tables[name] = table
-        self._connection.register(name, table)
+        self._database.register(name, table)
 
     def view(self, name: str, select: str) -> None:
         """Give a SELECT a name."""
-        self._run(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
-        self._made[name] = "VIEW"
+        with self._watched():
+            self._database.view(name, select)
 
     def keep(self, name: str, select: str) -> None:
         """Keep the rows of a SELECT."""
-        self._run(f"CREATE OR REPLACE TEMP TABLE {name} AS {select}")
-        self._made[name] = "TABLE"
+        with self._watched():
+            self._database.keep(name, select)
 
     def query(self, select: str) -> pa.Table:
         """Run one query and read its result to the end (an open result blocks the next statement)."""
-        try:
-            return self._connection.sql(select).to_arrow_table()
-        except duckdb.Error as error:
-            self._sound = False
-            raise ScanFailed(type(error).__name__) from None
+        with self._watched():
+            return self._database.query(select)
 
     def close(self) -> None:
-        """Forget everything; a small database in which nothing failed is left, empty, to the next run."""
-        if self._small and self._sound:
-            self._connection.execute("".join(f"DROP {kind} {name};" for name, kind in self._made.items()))
-            for name in self._tables:
-                self._connection.unregister(name)
-        with _lock:
-            kept = self._small and self._sound and len(_idle) < _IDLE_MOST
-            if kept:
-                _idle.append(self._connection)
-        if not kept:
-            self._connection.close()
-        self._tables.clear()
-        self._made.clear()
-        self._sound = False
+        """Forget everything; a small database in which nothing failed is left, without a row, to the next run."""
+        database, sound, self._sound = self._database, self._sound, False
+        if self._small and sound:
+            database.leave()
+            with _lock:
+                if self._kind not in _idle and len(_idle) < _IDLE_MOST:
+                    _idle[self._kind] = database
+                    return
+        database.connection.close()
+        database.held.clear()
 
-    def _run(self, statement: str) -> None:
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
         try:
-            self._connection.execute(statement)
+            yield
         except duckdb.Error as error:
             self._sound = False
             raise ScanFailed(type(error).__name__) from None
 
 
-def _opened(small: bool) -> duckdb.DuckDBPyConnection:  # noqa: FBT001 -- of this module alone
-    """Take an idle database, or open one; its settings are locked before anyone uses it."""
+def _opened(small: bool, kind: Hashable) -> _Database:  # noqa: FBT001 -- of this module alone
+    """Take the idle database of this kind, or one of another, cleared, or open one; its settings are locked at once."""
     with _lock:
-        if small and _idle:
-            return _idle.pop()
+        found = _idle.pop(kind, None) if small else None
+        # An opened database costs more than an old one that is cleared; the oldest goes first.
+        other = _idle.pop(next(iter(_idle))) if small and found is None and len(_idle) == _IDLE_MOST else None
+    if found is not None:
+        return found
+    if other is not None:
+        other.clear()
+        other.lasting = kind is not None
+        return other
     connection = duckdb.connect(":memory:", config={**_SETTINGS, "threads": 1 if small else 2})
     if small:
         connection.execute(f"SET disabled_optimizers = '{_FOR_MANY_ROWS}'")
     connection.execute("SET lock_configuration = true")
-    return connection
+    return _Database(connection, lasting=small and kind is not None)
