@@ -69,6 +69,16 @@ def test_all_problems_are_listed_and_not_the_first_alone(tmp_path):
     ]  # fmt: skip
 
 
+def test_all_that_is_wrong_with_one_rule_is_listed_and_nothing_that_follows_from_it(tmp_path):
+    message = MESSAGES.replace("Found {v}.", "found {v}")
+    broken = rule("lengde >", "bredde > 1", message=message).replace("level: feil", "level: fel")
+    listed = found(tmp_path, broken + rule("lengde > 3 or lengde <= 3", number="K002"))
+    assert [(code, line) for code, _, line in listed if line < 12] == [
+        ("rules.value", 3), ("rules.field", 5), ("rules.syntax", 6), ("rulecheck.sentence", 8),
+    ]  # fmt: skip
+    assert {code for code, _, line in listed if line > 12} == {"rulecheck.never", "rulecheck.example"}
+
+
 def test_a_file_that_is_no_list_of_rules_is_one_problem_and_the_others_are_read(tmp_path):
     folder = workshop.definition(
         tmp_path, rule("lengde > 3"), **{"rules/b.yaml": "- id: [\n", "rules/c.yaml": "x: 1\n"}

@@ -37,10 +37,12 @@ _SWAPPED = {">": "<", ">=": "<="}
 
 def problems(folder: DefinitionFolder) -> list[DefinitionRefused]:
     """List what is wrong, in order of file and line; nothing when all is well."""
-    found, collection = _read(folder)
+    found, collection, changed = _read(folder)
     if collection is not None:
         book = rulebook.of(collection)
-        found += [*_wording(book), *_overlaps(book), *_dead(book), *_examples(collection, book)]
+        # What was changed so that the rest could be read says nothing of what its author wrote.
+        sound = book.only(book.rules.keys() - changed)
+        found += [*_wording(book), *_overlaps(sound), *_dead(sound), *_examples(collection, sound)]
     return sorted(found, key=_order)
 
 
@@ -53,8 +55,11 @@ def _problem(code: str, place: Place, **params: object) -> DefinitionRefused:
     return DefinitionRefused(code, rule=None, file=place.file, line=place.line, column=place.column, **params)
 
 
-def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection | None]:
-    """Read the folder again and again, each time without what was refused; None where too little is left."""
+def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection | None, frozenset[str]]:
+    """Read the folder again and again, each time without what was refused; None where too little is left.
+
+    Gives also the names of the rules and columns that are not as their author wrote them.
+    """
     found: list[DefinitionRefused] = []
     members, gone = dict(folder), frozenset[str]()
     while len(found) < _MOST:
@@ -67,12 +72,12 @@ def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection
                 found.append(error)
             left = _without(members, error)
             if left is None:
-                return found, None
+                return found, None, gone
             members, name = left
             gone |= {name}
         else:
-            return found, collection
-    return found, None
+            return found, collection, gone
+    return found, None, gone
 
 
 def _without(members: dict[str, bytes], error: DefinitionRefused) -> tuple[dict[str, bytes], str] | None:
@@ -92,6 +97,9 @@ def _without(members: dict[str, bytes], error: DefinitionRefused) -> tuple[dict[
     if block is None:
         return {name: data for name, data in members.items() if name != file}, ""
     twice = error.code == "rules.twice" or not block.name
+    mended = None if twice else leftout.mended(text, line)
+    if mended is not None:
+        return members | {file: mended.encode()}, block.name
     left = leftout.without(text, block) if twice else leftout.with_entry_only(text, block)
     if left == text or left.splitlines() == text.splitlines():
         left = leftout.without(text, block)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 _ITEM = re.compile(r"^( *)-(?: |$)")
 _ID = re.compile(r"\bid:\s*[\"']?([A-Z][0-9]{3})\b")
 _NAME = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_]*)\s*=")
+_KEY = re.compile(r"^(?P<before> *(?:- )?)(?P<key>where|require|level|effect): +\S")
+_HARMLESS = {"where": "true", "require": "true", "level": "feil", "effect": "behold"}
 _OPEN, _CLOSE = "[{", "]}"
 _SAID = "{found: '-', expected: '-', do: '-'}"
 
@@ -55,6 +57,24 @@ def column_at(text: str, line: int) -> Block | None:
 def without(text: str, block: Block) -> str:
     """Give the text with the lines of a block empty."""
     return _with(text, block, "")
+
+
+def mended(text: str, line: int) -> str | None:
+    """Give the text with a value that can be read on a line (from 1) of a rule; None where the line is not just that.
+
+    So that what else is wrong with the rule is found as well; its conditions are then not its author's.
+    """
+    lines = text.splitlines()
+    found = _KEY.match(lines[line - 1])
+    if found is None:
+        return None
+    after = lines[line] if line < len(lines) else ""
+    goes_on = after.strip() and len(after) - len(after.lstrip()) > len(found["before"])
+    written = f"{found['before']}{found['key']}: {_HARMLESS[found['key']]}"
+    if goes_on or lines[line - 1].rstrip() == written:
+        return None
+    lines[line - 1] = written
+    return "\n".join(lines) + "\n"
 
 
 def with_entry_only(text: str, block: Block) -> str:
