@@ -177,7 +177,7 @@ def test_a_column_of_strangers_numbers_is_refused_as_ssb_would(desk, capsys):
 def test_critical_findings_refuse_and_others_do_not(desk, capsys):
     source = testvik.extract(desk.folder, diagnose="ikke")
     assert run(desk.seal(source)) == 0
-    assert "feil: 0" not in capsys.readouterr().err
+    assert "0 funn bør rettes" not in capsys.readouterr().err
 
 
 def test_the_contact_is_judged_by_the_catalogue_and_does_not_stop(desk, capsys):

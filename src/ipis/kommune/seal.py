@@ -104,9 +104,18 @@ def seal(
         )
     if answers is not None:
         _tell_answers(kept, contact.language, console)
-    console.print(f"forsendelse {sealed.forsendelse}, sequence {sealed.sequence} (feil: {levels['feil']})")
+    console.print(
+        _SEALED[contact.language].format(id=sealed.forsendelse, number=sealed.sequence, faults=levels["feil"])
+    )
     for path in files:
         typer.echo(str(path))
+
+
+_SEALED = {
+    "nb": "Forsendelse {id}, innsending nr. {number} ({faults} funn bør rettes)",
+    "nn": "Forsendelse {id}, innsending nr. {number} ({faults} funn bør rettast)",
+    "en": "Parcel {id}, submission no. {number} ({faults} findings to correct)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +192,7 @@ def _tell_answers(kept: Kept, language: str, console: Console) -> None:
     code = "answers.left_out" if kept.left_out else "answers.sealed"
     told = Refused(code, sealed=len(kept.answers), left_out=len(kept.left_out), lines=lines)
     text = told.render(language)
-    console.print(f"{text.found}; {text.do}")
+    console.print(f"{text.found}. {text.do[0].upper()}{text.do[1:]}.")
 
 
 def _refuse_critical(report: Report) -> dict[str, int]:
