@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from tests.ssb.fake_tpf import PIN, TESTVIK, YEAR, Content, Tpf, parcel
@@ -113,28 +114,28 @@ def make(tmp_path, tpf, room):
 
 
 @pytest.fixture
-def door():
+def door(tpf):
     """Give SSB's interface as TPF meets it."""
-    return Door()
+    return Door(tpf.forward)
 
 
 class Door:
     """What TPF does: put the members, hand over."""
 
-    def __init__(self):
+    def __init__(self, key):
         from django.test import Client
 
+        self.key = key
         self.client = Client(headers={"host": "localhost", "accept-language": "en"})
 
     def put(self, forsendelse, name, data, digest=None):
         from ipis.kernel.canonical import sha256
+        from ipis.kernel.messages import Put
 
-        return self.client.put(
-            f"/api/v1/inntak/{forsendelse}/{name}",
-            data,
-            content_type="application/octet-stream",
-            headers={"Ipis-SHA256": sha256(data) if digest is None else digest},
-        )
+        path, digest = f"/api/v1/inntak/{forsendelse}/{name}", sha256(data) if digest is None else digest
+        signed = Put(unquote(path), digest, len(data)).sign(self.key)
+        headers = {"Ipis-SHA256": digest, **signed}
+        return self.client.put(path, data, content_type="application/octet-stream", headers=headers)
 
     def put_all(self, made):
         for name, data in made.members.items():

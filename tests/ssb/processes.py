@@ -16,6 +16,7 @@ from tests.ssb.fake_tpf import PIN, TESTVIK, YEAR, Content, Parcel, Tpf, parcel
 from ipis.kernel.canonical import sha256
 from ipis.kernel.clock import turn
 from ipis.kernel.demo import demo_orgnr
+from ipis.kernel.messages import Put
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.ssb.settings import SsbSettings
 
@@ -110,7 +111,9 @@ class Ssb:
         place = f"{self.settings.public_url}/api/v1/inntak/{made.forsendelse}"
         with httpx2.Client(timeout=30, trust_env=False) as client:
             for name, data in made.members.items():
-                answer = client.put(f"{place}/{name}", content=data, headers={"Ipis-SHA256": sha256(data)})
+                url = httpx2.URL(f"{place}/{name}")
+                signed = Put(url.path, sha256(data), len(data)).sign(self.tpf.forward)
+                answer = client.put(url, content=data, headers={"Ipis-SHA256": sha256(data), **signed})
                 assert answer.status_code in (200, 201), answer.text
             answer = client.post(place, json=made.note())
             assert answer.status_code == 202, answer.text

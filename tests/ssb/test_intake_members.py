@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from ipis.kernel.canonical import sha256
-from ipis.kernel.errors import ParcelRefused, TryLater
+from ipis.kernel.environment import Environment
+from ipis.kernel.errors import IpisError, ParcelRefused, TryLater
+from ipis.kernel.messages import Forward, Put
+from ipis.kernel.signature import SigningKey
 from ipis.ssb.intake.models import Forsendelse
 from ipis.ssb.intake.receive import RowClaims
 from ipis.ssb.intake.staging import Staging
@@ -142,6 +147,70 @@ class TestMembers:
         assert [path.name for path in room.intake.iterdir()] == [ID]
 
 
+class TestSigned:
+    """Whoever reaches the address but is not TPF leaves nothing here, and TPF keeps what it could not deliver."""
+
+    DATA = b"sealed"
+    PATH = f"/api/v1/inntak/{ID}/data-0001.age"
+
+    def put(self, door, headers, data=DATA, path=PATH):
+        headers = {"Ipis-SHA256": sha256(data), **headers}
+        return door.client.put(path, data, content_type="application/octet-stream", headers=headers)
+
+    def refused(self, door, room, headers, code="intake.unsigned", **changed):
+        answer = self.put(door, headers, **changed)
+        assert code_of(answer, 401) == code
+        assert answer["WWW-Authenticate"] == "Ipis"
+        assert not list(room.intake.iterdir())
+
+    def signed(self, door, key=None):
+        return Put(self.PATH, sha256(self.DATA), len(self.DATA)).sign(key or door.key)
+
+    def test_member_that_tpf_signed_is_stored(self, door):
+        assert self.put(door, self.signed(door)).status_code == 201
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {},
+            {"Authorization": "Bearer x", "Ipis-Time": "2018-01-03T09:05:00+00:00"},
+            {"Authorization": "Ipis eA==", "Ipis-Time": "2018-01-03T09:05:00"},
+            {"Authorization": "Ipis eA==", "Ipis-Time": "now"},
+        ],
+        ids=["nothing", "another scheme", "no zone", "no time"],
+    )
+    def test_member_without_a_signature_is_refused(self, door, room, headers):
+        self.refused(door, room, headers)
+
+    def test_base64_that_is_none_is_refused(self, door, room):
+        self.refused(door, room, self.signed(door) | {"Authorization": "Ipis *"})
+
+    @pytest.mark.parametrize("minutes", [-6, 6])
+    def test_a_signature_lives_five_minutes_either_way(self, door, room, minutes):
+        with time_machine.travel(datetime.now(UTC) + timedelta(minutes=minutes), tick=False):
+            headers = self.signed(door)
+        self.refused(door, room, headers)
+
+    def test_another_key_is_refused(self, door, room):
+        stranger = SigningKey.generate("tpf-forward", Environment.TEST)
+        self.refused(door, room, self.signed(door, stranger), "signature.other_key")
+
+    def test_a_signature_is_of_one_path_and_one_content(self, door, room):
+        """Neither another member nor other bytes, be they as many, come in with it."""
+        self.refused(door, room, self.signed(door), "signature.wrong", data=b"SEALED")
+        self.refused(door, room, self.signed(door), "signature.wrong", path=self.PATH.replace("0001", "0002"))
+
+    def test_a_signed_hand_over_is_no_signed_member(self, door, room, make):
+        """Both are signed in one namespace: neither may pass for the other."""
+        import base64
+
+        made = make()
+        headers = self.signed(door) | {"Authorization": f"Ipis {base64.b64encode(made.signature).decode()}"}
+        self.refused(door, room, headers, "signature.wrong")
+        with pytest.raises(IpisError):
+            Forward.parse(Put(self.PATH, sha256(self.DATA), 6).to_bytes("2018-01-03T09:05:00+00:00"))
+
+
 class TestTaken:
     """After the acknowledgement TPF deletes its parts: what stands here is the only copy."""
 
@@ -177,9 +246,11 @@ class TestTaken:
                 return super().read(*size)
 
         body = right if data is None else data
+        path = f"/api/v1/inntak/{made.forsendelse}/data-0001.age"
         answer = door.client.generic(
             "PUT",
-            f"/api/v1/inntak/{made.forsendelse}/data-0001.age",
+            path,
+            headers=Put(path, sha256(body), len(body)).sign(door.key),
             **{"wsgi.input": Slow(body), "CONTENT_LENGTH": str(len(body)), "HTTP_IPIS_SHA256": sha256(body)},
         )
         assert answer.status_code == status

@@ -15,6 +15,8 @@ class SsbDouble(httpx2.BaseTransport):
         self.members = {}
         self.notes = []
         self.requests = []
+        self.puts = []
+        """Every member's request: path, Authorization, Ipis-Time and content."""
         self.script = []
 
     def handle_request(self, request):
@@ -27,6 +29,8 @@ class SsbDouble(httpx2.BaseTransport):
             if answer is not None:
                 return answer
         if request.method == "PUT":
+            proof = (request.headers.get("Authorization", ""), request.headers.get("Ipis-Time", ""))
+            self.puts.append((request.url.path, proof, content))
             self.members[request.url.path.rpartition("/")[2]] = content
             return httpx2.Response(204)
         self.notes.append(json.loads(content))

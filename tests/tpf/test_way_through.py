@@ -8,7 +8,7 @@ from tests.tpf import season as cast
 
 from ipis.kernel.canonical import sha256
 from ipis.kernel.forsendelse import Limits
-from ipis.kernel.messages import FORWARD, Forward
+from ipis.kernel.messages import FORWARD, Forward, Put
 from ipis.kernel.opening import join_mapping, read_mapping_part
 from ipis.kernel.receipt import Kind, SignedReceipt, check_tree
 from ipis.kernel.sealed import open_to_file
@@ -95,9 +95,25 @@ def test_ssb_gets_everything_but_the_identities_and_can_open_the_mapping(testvik
     assert sorted(mapping["id_class"].to_pylist()) == ["national", "national", "unlinkable", "unlinkable"]
 
 
+def test_every_member_is_brought_by_a_request_that_tpf_signed(testvik, work, season, ssb):
+    """SSB can tell TPF from anyone else who reaches its address, before it has the hand-over."""
+    testvik.log_in().upload(testvik.seal())
+    work()
+    keys = season.pack.signing_keys("tpf-forward")
+    assert len(ssb.puts) == len(ssb.members) == 9
+    for path, proof, content in ssb.puts:
+        Put(path, sha256(content), len(content)).verify(*proof, keys)
+
+
 @pytest.mark.parametrize(
     "silence",
-    [httpx2.ConnectError("no"), httpx2.ReadTimeout("no"), httpx2.Response(503), httpx2.Response(200, json={})],
+    [
+        httpx2.ConnectError("no"),
+        httpx2.ReadTimeout("no"),
+        httpx2.Response(503),
+        httpx2.Response(401),
+        httpx2.Response(200, json={}),
+    ],
 )
 @pytest.mark.parametrize("requests_before", [0, 3, 9])
 def test_a_silent_ssb_is_asked_again_until_it_answers(testvik, work, ssb, room, silence, requests_before):

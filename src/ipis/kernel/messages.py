@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ipis.kernel import canonical, fields
 from ipis.kernel.environment import Environment
 from ipis.kernel.errors import ParcelRefused
+from ipis.kernel.signature import PublicKey, SigningKey, verify
 
 LOGIN: Final = "ipis-login@v1"
 FORWARD: Final = "ipis-forward@v1"
 FORWARD_FILE: Final = "forward.json"
+SIGNED_FOR: Final = timedelta(minutes=5)
+"""How far a put's time may be from the reader's clock (real time)."""
 _MEMBER: Final = r"manifest\.json(\.sig)?|(data|mapping)-[0-9]{4}\.age|contact\.age|R[12]\.json(\.sig)?"
 _MAX_MEMBERS: Final = 20_000
 
@@ -119,3 +124,34 @@ def verify_environment(found: Environment, expected: Environment) -> None:
     """Refuse what belongs to another environment."""
     if found is not expected:
         raise ParcelRefused("parcel.environment", found=found, expected=expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A member on its way to SSB: what TPF signs of the request that brings it (namespace `ipis-forward@v1`)."""
+
+    path: str
+    sha256: str
+    size: int
+
+    def to_bytes(self, at: str) -> bytes:
+        """Give the canonical JSON that is signed; its keys are not those of forward.json."""
+        request = {"method": "PUT", "path": self.path, "sha256": self.sha256, "size": self.size, "at": at}
+        return canonical.dumps(request)
+
+    def sign(self, key: SigningKey) -> dict[str, str]:
+        """Make the headers that prove the request is TPF's, made now (real time)."""
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        armored = key.sign(self.to_bytes(at), FORWARD)
+        return {"Authorization": f"Ipis {base64.b64encode(armored).decode()}", "Ipis-Time": at}
+
+    def verify(self, authorization: str, at: str, keys: Iterable[PublicKey]) -> None:
+        """Refuse a request whose headers `Authorization` and `Ipis-Time` are not TPF's, or too old or too early."""
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            if scheme != "Ipis" or abs(datetime.now(UTC) - datetime.fromisoformat(at)) > SIGNED_FOR:
+                raise ParcelRefused("intake.unsigned")
+            armored = base64.b64decode(encoded, validate=True)
+        except (ValueError, TypeError, binascii.Error) as error:
+            raise ParcelRefused("intake.unsigned") from error
+        verify(self.to_bytes(at), armored, FORWARD, keys)

@@ -14,7 +14,7 @@ from django.db import transaction
 from ipis.kernel.canonical import sha256
 from ipis.kernel.errors import Refused, TryLater
 from ipis.kernel.messages import FORWARD as NAMESPACE
-from ipis.kernel.messages import File, Forward
+from ipis.kernel.messages import File, Forward, Put
 from ipis.lib.log import get_logger
 from ipis.tpf import notices
 from ipis.tpf.accept import folder
@@ -92,10 +92,12 @@ def _send(parcel: Forsendelse, bench: Bench) -> None:
     place = f"{bench.settings.ssb_url.rstrip('/')}/api/v1/inntak/{parcel.identifier}"
     with open_line() as client:
         for member in forward.members:
-            headers = {"Content-Length": str(member.size), "Ipis-SHA256": member.sha256}
+            url = httpx2.URL(f"{place}/{member.name}")
+            signed = Put(url.path, member.sha256, member.size).sign(bench.forward)
+            headers = {"Content-Length": str(member.size), "Ipis-SHA256": member.sha256, **signed}
             content = small.get(member.name)
             body = content if content is not None else _chunks(where / member.name)
-            _check(client.put(f"{place}/{member.name}", content=body, headers=headers))
+            _check(client.put(url, content=body, headers=headers))
             reach(bench.settings, "forward:half")
         note = {
             "forward": base64.b64encode(forward.to_bytes()).decode(),

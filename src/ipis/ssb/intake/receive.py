@@ -24,7 +24,7 @@ from ipis.lib.storage import Stored, measure
 from ipis.ssb.intake.models import DueMail, Forsendelse, MailKind, Member
 from ipis.ssb.intake.staging import SMALL_MAX_BYTES, Staging
 from ipis.ssb.intake.transitions import State
-from ipis.ssb.packs import pack_of
+from ipis.ssb.packs import pack_of, packs
 from ipis.ssb.register import kvittering
 from ipis.ssb.register.models import AuditEvent, Job
 
@@ -68,6 +68,16 @@ def take(settings: SsbSettings, forsendelse: str, raw: bytes, armored: bytes) ->
     with Staging.of(settings).locked(forsendelse):
         proved = _prove(settings, pack, forward, sha256_of(raw))
         return _store(proved, pack, now)
+
+
+def prove_put(settings: SsbSettings, put: messages.Put, authorization: str, at: str) -> None:
+    """Prove, before a byte is written, that a member comes from TPF; raises ParcelRefused, or TryLater without a pack.
+
+    Which year it belongs to is not known yet: the key may be that of any pack in place.
+    """
+    now = settings.business_clock().now()
+    keys = [key for pack, _ in packs(settings) for key in pack.signing_keys("tpf-forward", now)]
+    put.verify(authorization, at, keys)
 
 
 class RowClaims:

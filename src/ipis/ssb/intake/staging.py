@@ -1,7 +1,7 @@
 """Where members of a forsendelse stand until it is loaded: durable before they are acknowledged.
 
-The same bytes may come any number of times. Whoever reaches the address can put files here before TPF's signature is
-seen, so what stands here is bounded.
+The same bytes may come any number of times. A member is signed for by TPF before its first byte is read
+(`receive.prove_put`), but what it belongs to is only known with the hand-over, so what stands here is bounded.
 """
 
 from __future__ import annotations

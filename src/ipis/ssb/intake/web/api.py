@@ -11,9 +11,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from ipis.kernel.errors import IpisError, Misuse
+from ipis.kernel.errors import IpisError, Misuse, ParcelRefused
+from ipis.kernel.messages import Put
 from ipis.lib.web.middleware import problem
-from ipis.ssb.intake.receive import RowClaims, take
+from ipis.ssb.intake.receive import RowClaims, prove_put, take
 from ipis.ssb.intake.staging import Staging
 from ipis.ssb.site import room_settings
 
@@ -39,11 +40,19 @@ def _answers_problems(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 @require_http_methods(["PUT"])
 @_answers_problems
 def member(request: HttpRequest, forsendelse: str, name: str) -> HttpResponse:
-    """Store one member durably: 201 when new, 200 when it stood here already."""
+    """Store one member durably, if TPF signed the request: 201 when new, 200 when it stood here already."""
     length = request.headers.get("Content-Length", "")
     if not length.isdecimal():
         raise Misuse("intake.length")
     stream, digest = cast("BinaryIO", request), request.headers.get("Ipis-SHA256", "")
+    signed = (request.headers.get("Authorization", ""), request.headers.get("Ipis-Time", ""))
+    try:
+        prove_put(room_settings(), Put(request.path, digest, int(length)), *signed)
+    except ParcelRefused as error:
+        # 401 and not 422: it says nothing of the forsendelse, which TPF must keep and try again.
+        answer = problem(request, error, status=401)
+        answer["WWW-Authenticate"] = "Ipis"
+        return answer
     new = Staging.of(room_settings()).put(forsendelse, name, stream, int(length), digest, RowClaims())
     return JsonResponse({"state": "stored"}, status=201 if new else 200)
 
