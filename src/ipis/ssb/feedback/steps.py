@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ipis.ssb.register.models import Job
     from ipis.ssb.settings import SsbSettings
 
-_TOGETHER = 64
+_TOGETHER = 128
 """Deliveries judged in one run at most: the start of a run is shared, and memory stays bounded."""
 _EVENTS_EVERY = timedelta(seconds=5)
 _SWEEP_EVERY = timedelta(minutes=10)
