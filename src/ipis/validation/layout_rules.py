@@ -83,7 +83,18 @@ def states(collection: Collection, field: Field, table: pa.Table) -> NDArray[np.
     if field.name not in table.column_names:
         return np.full(count, ABSENT, np.int8)
     values = _whole(table[field.name])
-    found = np.where(_true(pc.is_valid(values)), np.int8(FINE), np.int8(ABSENT))
+    found = _judged(collection, field, values) if values.null_count < count else np.full(count, ABSENT, np.int8)
+    raw = f"{field.name}__raw"
+    if raw in table.column_names and table[raw].null_count < count:
+        found[_true(pc.is_valid(_whole(table[raw])))] = FORM
+    return found
+
+
+def _judged(collection: Collection, field: Field, values: pa.Array) -> NDArray[np.int8]:
+    """Judge values of which some stand."""
+    found = np.full(len(values), FINE, np.int8)
+    if values.null_count:
+        found[_true(pc.is_null(values))] = ABSENT
     if field.minimum is not None or field.maximum is not None:
         found[_out_of_range(field, values)] = RANGE
     if (
@@ -95,9 +106,6 @@ def states(collection: Collection, field: Field, table: pa.Table) -> NDArray[np.
         found[(found == FINE) & ~_true(listed)] = CODE
     if "form" in field.rules and pa.types.is_string(values.type):
         found[(found != ABSENT) & ~_well_formed(field, values)] = FORM
-    raw = f"{field.name}__raw"
-    if raw in table.column_names and table[raw].null_count < count:
-        found[_true(pc.is_valid(_whole(table[raw])))] = FORM
     return found
 
 
@@ -128,4 +136,4 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def _true(values: pa.Array) -> NDArray[np.bool_]:
     """Give where a condition is true; a null is not."""
-    return np.asarray(pc.fill_null(values, False))
+    return np.asarray(pc.fill_null(values, False) if values.null_count else values)
