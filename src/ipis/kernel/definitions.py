@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -12,8 +14,6 @@ from ipis.kernel.errors import DefinitionRefused
 
 class DefinitionFolder(Mapping[str, bytes]):
     """What a collection year is defined by: relative name (with /) -> bytes, in the order of the names."""
-
-    __slots__ = ("_members", "origin")
 
     def __init__(self, members: Mapping[str, bytes], origin: str) -> None:
         """Take the members; the origin is named in messages."""
@@ -55,6 +55,15 @@ class DefinitionFolder(Mapping[str, bytes]):
     def __len__(self) -> int:
         """Count the members."""
         return len(self._members)
+
+    @cached_property
+    def digest(self) -> str:
+        """Tell the content by its SHA-256 in hex: over each name, length and bytes, wherever they come from."""
+        digest = hashlib.sha256()
+        for name, content in self.items():
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+        return digest.hexdigest()
 
     def require(self, name: str) -> bytes:
         """Give the bytes of a member that must be there."""

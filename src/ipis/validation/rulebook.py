@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from dataclasses import field as member
 from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import LANGUAGES, Rendered
+from ipis.kernel.read_once import ReadOnce
 from ipis.validation import catalogue, language, layout_rules, world
 from ipis.validation import compile as sql
 from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ipis.validation.layout_rules import LayoutPredicate
 
 _ALWAYS = {"year", "record", "label", "field", "minimum", "maximum", "length", "v", "value"}
-_KEPT = 8
-_books: dict[str, Rulebook] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +97,9 @@ class Rulebook:
         )
 
 
+@ReadOnce
 def of(collection: Collection) -> Rulebook:
     """Give the rules of a collection year; read once for each content of the definition folder."""
-    digest = hashlib.sha256()
-    for name, content in sorted(collection.folder.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    key = digest.hexdigest()
-    if key not in _books:
-        while len(_books) >= _KEPT:
-            _books.pop(next(iter(_books)))
-        _books[key] = replace(_read(collection), digest=key)
-    return _books[key]
-
-
-def _read(collection: Collection) -> Rulebook:
     rules = catalogue.load(collection.folder, collection.year)
     for declared in collection.layout.rules.values():
         rules.setdefault(declared.id, _from_layout(declared, collection))
@@ -132,7 +118,7 @@ def _read(collection: Collection) -> Rulebook:
     texts = Texts(rules, collection.layout, collection.year)
     for rule in rules.values():
         _check_anchor(rule, collection)
-    return Rulebook(rules, compiled, predicates, resolver, texts)
+    return Rulebook(rules, compiled, predicates, resolver, texts, collection.folder.digest)
 
 
 def _from_layout(declared: LayoutRule, collection: Collection) -> Rule:

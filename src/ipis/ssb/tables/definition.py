@@ -5,11 +5,11 @@ Conditions are typed terms of the rule language; engines are given SQL made from
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ipis.kernel.read_once import ReadOnce
 from ipis.ssb.tables.conditions import Conditions, names_in
 from ipis.ssb.tables.keys import Key, read_key
 from ipis.ssb.tables.measures import Measure, read_measure
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 MAX_KEYS = 3
 """The most keys a table can have: what is published has as many columns."""
-_KEPT = 8
-_read: dict[str, tuple[TableDefinition, ...]] = {}
 
 
 class Compares(StrEnum):
@@ -65,18 +63,10 @@ class TableDefinition:
             yield from ((self.record, name) for name in names_in(self.where))
 
 
+@ReadOnce
 def load_tables(collection: Collection) -> tuple[TableDefinition, ...]:
     """Give every table of the collection in order of id; read once for each content of the folder."""
-    digest = hashlib.sha256()
-    for name, content in sorted(collection.folder.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    key = digest.hexdigest()
-    if key not in _read:
-        while len(_read) >= _KEPT:
-            _read.pop(next(iter(_read)))
-        _read[key] = read_tables(collection, Conditions.of(collection))
-    return _read[key]
+    return read_tables(collection, Conditions.of(collection))
 
 
 def read_tables(collection: Collection, conditions: Conditions) -> tuple[TableDefinition, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import LANGUAGES
+from ipis.kernel.read_once import ReadOnce
 from ipis.ssb.tables.conditions import Conditions
 from ipis.ssb.tables.measures import KINDS, Aggregate, read_aggregate
 from ipis.ssb.tables.reading import Node, Text, read_list
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ipis.kernel.collection import Collection
     from ipis.validation.terms import Term
 
-_KEPT = 8
-_read: dict[str, tuple[Indicator, ...]] = {}
 _NOTHING: Text = dict.fromkeys(LANGUAGES, "")
 _FIGURE = {"unit", "decimals", "factor", "numerator", "denominator"}
 
@@ -65,18 +63,10 @@ class Indicator:
         return (self.numerator,) if self.denominator is None else (self.numerator, self.denominator)
 
 
+@ReadOnce
 def load_indicators(collection: Collection) -> tuple[Indicator, ...]:
     """Give every indicator of the collection, its groups in order; read once for each content of the folder."""
-    digest = hashlib.sha256()
-    for name, content in sorted(collection.folder.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode())
-        digest.update(content)
-    key = digest.hexdigest()
-    if key not in _read:
-        while len(_read) >= _KEPT:
-            _read.pop(next(iter(_read)))
-        _read[key] = tuple(read_indicators(collection, Conditions.of(collection)))
-    return _read[key]
+    return tuple(read_indicators(collection, Conditions.of(collection)))
 
 
 def read_indicators(collection: Collection, conditions: Conditions) -> Iterator[Indicator]:
