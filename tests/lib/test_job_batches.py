@@ -1,7 +1,9 @@
 """Many jobs prepared at once: each finished in its own transaction, none lost, none done twice, a bad one alone."""
 
+import threading
+
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from tests.lib.room.models import Job
 
 from ipis.kernel.errors import TryLater
@@ -146,16 +148,50 @@ def test_a_worker_told_to_stop_finishes_the_one_at_hand_and_gives_back_the_rest(
     ]
 
 
-def test_all_jobs_of_a_batch_are_beaten_for(monkeypatch):
-    import time
+class Beats:
+    """The heartbeat as a test sees it: it beats while the test waits for it, and at no other time."""
 
-    monkeypatch.setattr("ipis.lib.jobs.HEARTBEAT_SECONDS", 0.01)
+    PATIENCE = 30.0
+
+    def __init__(self, monkeypatch, *, busy=()):
+        """Beat in earnest, but at the tries named in `busy` meet a database that is."""
+        self.busy, self.tried, self.beaten = busy, 0, set()
+        self.waited_for, self.told = False, threading.Condition()
+        self.beat = Job.beat
+
+        def beat(job):
+            self.take(job)
+
+        monkeypatch.setattr(Job, "beat", beat)
+        monkeypatch.setattr("ipis.lib.jobs.HEARTBEAT_SECONDS", 0.001)
+
+    def take(self, job):
+        """Beat for a job, from the worker's other thread."""
+        with self.told:
+            if not self.waited_for:
+                return
+            self.tried += 1
+            if self.tried in self.busy:
+                raise OperationalError("01815012352")
+            self.beat(job)
+            self.beaten.add(job.subject)
+            self.told.notify_all()
+
+    def wait_for(self, *subjects):
+        """Wait until a beat for each of these stands in the table."""
+        with self.told:
+            self.waited_for = True
+            assert self.told.wait_for(lambda: self.beaten >= set(subjects), self.PATIENCE)
+            self.waited_for = False
+
+
+def test_all_jobs_of_a_batch_are_beaten_for(monkeypatch):
+    beats, seen = Beats(monkeypatch), []
     queue("a", "b")
-    seen = []
 
     def prepare(jobs):
         before = {job.subject: job.heartbeat_at for job in jobs}
-        time.sleep(0.1)
+        beats.wait_for("a", "b")
         seen.extend(job.subject for job in Job.objects.order_by("id") if job.heartbeat_at > before[job.subject])
         yield from ((job, job.finish) for job in jobs)
 
@@ -164,28 +200,15 @@ def test_all_jobs_of_a_batch_are_beaten_for(monkeypatch):
 
 
 def test_a_beat_that_meets_a_busy_database_is_not_the_last(monkeypatch, capsys):
-    import time
-
-    from django.db import OperationalError
-
-    monkeypatch.setattr("ipis.lib.jobs.HEARTBEAT_SECONDS", 0.01)
-    beat, tried = Job.beat, []
-
-    def busy_at_first(job):
-        tried.append(job.subject)
-        if len(tried) == 1:
-            raise OperationalError("01815012352")
-        beat(job)
-
-    monkeypatch.setattr(Job, "beat", busy_at_first)
+    beats = Beats(monkeypatch, busy={1})
     queue("a")
 
     def prepare(jobs):
         before = Job.objects.get().heartbeat_at
-        time.sleep(0.2)
+        beats.wait_for("a")
         assert Job.objects.get().heartbeat_at > before
         yield from ((job, job.finish) for job in jobs)
 
     Worker(jobs=Job, steps={"load": Batch(prepare, 9)}, poll_seconds=0.01).run(once=True)
-    assert states() == {"a": JobState.DONE}
+    assert (states(), beats.tried) == ({"a": JobState.DONE}, 2)
     assert "01815012352" not in "".join(capsys.readouterr())
