@@ -65,7 +65,8 @@ def clean(desk):
 
 def test_an_extract_without_findings_is_clean(desk, capsys):
     assert check(desk, clean(desk), "--json") == 0
-    assert said(capsys) == {"findings": [], "counts": {"info": 0, "advarsel": 0, "feil": 0, "kritisk": 0}}
+    answer = said(capsys)
+    assert (answer["findings"], answer["counts"]) == ([], {"info": 0, "advarsel": 0, "feil": 0, "kritisk": 0})
     assert check(desk, clean(desk)) == 0
     assert "klar til å forsegles" in capsys.readouterr().out
 
@@ -134,6 +135,32 @@ def test_what_may_not_be_sent_is_refused_as_one_object(desk, capsys, replace, co
     assert refusal["retry"] is False
     assert streams.out == ""
     assert not any(number in streams.err for number in testvik.NUMBERS)
+
+
+def test_json_is_alone_on_both_streams_when_the_root_is_new(desk, tmp_path, capsys):
+    """Whoever reads the answer by program gets one object; that a root is new stands in it, once."""
+    fresh = replace(desk, keyring=tmp_path / "fresh")
+    assert check(fresh, clean(fresh), "--json") == 0
+    streams = capsys.readouterr()
+    assert streams.err == ""
+    fingerprint = SeasonPack.load(desk.pack).root.fingerprint
+    assert json.loads(streams.out)["trusted_at_first_use"] == fingerprint
+    assert check(fresh, clean(fresh), "--json") == 0
+    assert "trusted_at_first_use" not in json.loads(capsys.readouterr().out)
+
+
+def test_a_refusal_is_alone_on_stderr_when_the_root_is_new(desk, tmp_path, capsys):
+    fresh = replace(desk, keyring=tmp_path / "fresh")
+    other_year = {f'aargang="{testvik.YEAR}"': f'aargang="{testvik.YEAR - 1}"'}
+    assert check(fresh, written(desk, "avvist.xml", replace=other_year), "--json") == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "extract.year"
+
+
+def test_no_bar_is_left_where_stderr_is_no_terminal(desk, capsys):
+    assert check(desk, clean(desk)) == 0
+    capsys.readouterr()
+    assert check(desk, clean(desk)) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_critical_finding_refuses_the_extract(desk, season, capsys):
@@ -315,7 +342,7 @@ def test_check_trusts_the_pack_that_seal_would(tmp_path, capsys):
     stranger = testvik.desk(tmp_path / "b", Environment.TEST, version=3)
     extract = clean(newer)
     assert check(newer, extract) == 0
-    assert "trusted at first use" in capsys.readouterr().err
+    assert "stoler for første gang på roten" in capsys.readouterr().err
     assert check(replace(newer, pack=older), extract) == 2
     assert "[seasonpack.version_down]" in capsys.readouterr().err
     assert check(replace(newer, pack=stranger.pack), extract) == 2

@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
 from ipis.kommune.precheck import Outcome
-from ipis.kommune.season import load_season
+from ipis.kommune.progress import bars
+from ipis.kommune.season import load_season, tell_trust
 from ipis.kommune.told import Told, told
 from ipis.lib.storage import write_durably
 from ipis.validation.catalogue import Level
 
 if TYPE_CHECKING:
     from ipis.kernel.layout import Layout
+    from ipis.kernel.seasonpack import SeasonPack
     from ipis.kommune.precheck import Checked
 
 EXIT_CODES = {Outcome.CLEAN: 0, Outcome.LOOK_AT: 0, Outcome.TO_CORRECT: 1, Outcome.REFUSED: 2}
@@ -59,23 +61,22 @@ def check(
     keyring: Annotated[Path | None, typer.Option(help="The keyring that remembers the root and the version.")] = None,
 ) -> int:
     """Check an extract before it is sealed."""
-    season, _ = load_season(pack, keyring)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
-    ) as progress:
-        reading = progress.add_task("extract", total=None)
+    first_seen: list[SeasonPack] = []
+    season, _ = load_season(pack, keyring, first_seen.append if as_json else tell_trust)
+    with bars(TimeElapsedColumn(), quiet=as_json) as shown:
+        reading = shown.add_task("extract", total=None)
         checked = precheck.run(
-            extract, season, progress=lambda done, whole: progress.update(reading, completed=done, total=whole)
+            extract, season, progress=lambda done, whole: shown.update(reading, completed=done, total=whole)
         )
     found = told(checked, season.collection, language.value)
     if report is not None:
         write_durably(report, page(checked, found, season, extract.name).encode("utf-8"))
     if as_json:
-        json.dump(as_object(checked, found), sys.stdout, ensure_ascii=False)
+        trusted = {"trusted_at_first_use": first_seen[0].root.fingerprint} if first_seen else {}
+        json.dump(as_object(checked, found) | trusted, sys.stdout, ensure_ascii=False)
         sys.stdout.write(os.linesep)
     else:
-        _summarise(checked, found, season.collection.layout, console, report)
+        _summarise(checked, found, season.collection.layout, report)
     return EXIT_CODES[checked.outcome]
 
 
@@ -96,7 +97,7 @@ def as_object(checked: Checked, found: Told) -> dict[str, object]:
     return {"findings": findings, "counts": checked.report.findings.count_by_level()}
 
 
-def _summarise(checked: Checked, found: Told, layout: Layout, console: Console, report: Path | None) -> None:
+def _summarise(checked: Checked, found: Told, layout: Layout, report: Path | None) -> None:
     """Say on stdout which rules found how much, about what and what to do next; no value of any record."""
     texts = texts_of(found.language)
     out = Console(highlight=False, soft_wrap=True)
@@ -116,4 +117,6 @@ def _summarise(checked: Checked, found: Told, layout: Layout, console: Console, 
     if report is not None:
         out.print(texts["text"]["written"].format(file=report))
     for rule in checked.report.culprits:
-        console.print(texts["text"]["culprit"].format(rule=rule), style="yellow")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            texts["text"]["culprit"].format(rule=rule), style="yellow"
+        )

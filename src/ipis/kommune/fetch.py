@@ -13,8 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import DownloadColumn
 
 from ipis.kernel.errors import FeedbackRefused, Misuse, ParcelRefused, TryLater
 from ipis.kernel.push import names_of
@@ -23,6 +22,7 @@ from ipis.kernel.seasonpack import SeasonPack
 from ipis.kernel.secret import Secret
 from ipis.kommune.device import Device
 from ipis.kommune.portal import Listed, Portal
+from ipis.kommune.progress import bars
 from ipis.kommune.settings import KommuneSettings
 from ipis.lib.storage import flush_folder, measure, write_durably
 
@@ -182,11 +182,9 @@ def _refuse_others(out: Path, files: dict[str, bytes]) -> None:
 
 
 def _download(portal: Portal, one: Listed, part: Path) -> None:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(one.name, total=one.size)
-        portal.download(one, part, lambda have: progress.update(task, completed=have))
+    with bars(DownloadColumn()) as shown:
+        task = shown.add_task(one.name, total=one.size)
+        portal.download(one, part, lambda have: shown.update(task, completed=have))
 
 
 def _password(path: Path | None) -> Secret:

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeElapsedColumn
 
 from ipis.kernel.contact import Contact, contact_faults
 from ipis.kernel.errors import ExtractRefused, Misuse, PackRefused, Refused
@@ -30,6 +30,7 @@ from ipis.kommune.answers import Answer, Kept, keep_known, read_answers, refuse_
 from ipis.kommune.extract import PERSON
 from ipis.kommune.keyring import Keyring, Sealed
 from ipis.kommune.pin import draw_feedback_code, read_pin
+from ipis.kommune.progress import bars
 from ipis.kommune.sealing import Prepared, prepare
 from ipis.kommune.season import load_season
 from ipis.lib.storage import flush_folder
@@ -92,15 +93,15 @@ def seal(
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     _warn_of_contact(contact, season, console)
     written = () if answers is None else read_answers(answers)
-    with _progress(console) as progress:
-        reading = progress.add_task("extract", total=None)
-        checked = _check(extract, season, lambda done, whole: progress.update(reading, completed=done, total=whole))
+    with bars(TimeElapsedColumn()) as shown:
+        reading = shown.add_task("extract", total=None)
+        checked = _check(extract, season, lambda done, whole: shown.update(reading, completed=done, total=whole))
         levels = _refuse_critical(checked.report)
         kept = _kept(written, checked, season, "" if answers is None else answers.name)
         prepared = prepare(checked.clear, season.collection.layout, kept.answers)
-        sealing = progress.add_task("forsendelse", total=None)
+        sealing = shown.add_task("forsendelse", total=None)
         files, sealed = seal_prepared(
-            prepared, season, ring, wish, lambda done, whole: progress.update(sealing, completed=done, total=whole)
+            prepared, season, ring, wish, lambda done, whole: shown.update(sealing, completed=done, total=whole)
         )
     if answers is not None:
         _tell_answers(kept, contact.language, console)
@@ -240,8 +241,3 @@ def _printable(text: str, longest: int, option: str) -> str:
     if not 1 <= len(text.strip()) <= longest or not text.isprintable():
         raise Misuse("seal.option", option=option, most=longest)
     return text.strip()
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)

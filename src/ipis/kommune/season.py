@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from ipis.kernel.errors import PackRefused
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune.keyring import Keyring
 from ipis.kommune.settings import KommuneSettings
+from ipis.lib.settings import user_language
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
-def load_season(pack: Path, keyring: Path | None) -> tuple[SeasonPack, Keyring]:
-    """Open keyring and pack; a root that is trusted for the first time is told on stderr."""
+def tell_trust(season: SeasonPack) -> None:
+    """Say on stderr that a root is trusted for the first time."""
+    first = PackRefused("keyring.first_use", environment=season.environment, fingerprint=season.root.fingerprint)
+    said = first.render(user_language())
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"{said.found}. {said.do}.", style="yellow")
+
+
+def load_season(
+    pack: Path, keyring: Path | None, new_root: Callable[[SeasonPack], None] = tell_trust
+) -> tuple[SeasonPack, Keyring]:
+    """Open keyring and pack; `new_root` is called with a pack whose root is trusted for the first time."""
     settings = KommuneSettings.load()
     season = SeasonPack.load(pack, trusted_root=settings.trusted_root)
     ring = Keyring.open(keyring, settings)
-    new_root = ring.trust(season)
-    if new_root is not None and settings.trusted_root is None:
-        Console(stderr=True, highlight=False).print(
-            f"trusted at first use ({season.environment}): root {new_root.fingerprint}", style="yellow", soft_wrap=True
-        )
+    if ring.trust(season) is not None and settings.trusted_root is None:
+        new_root(season)
     return season, ring

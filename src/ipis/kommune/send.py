@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, TransferSpeedColumn
 
 from ipis.kernel.errors import Misuse, ParcelRefused, TryLater
 from ipis.kernel.forsendelse import Container, read_container
@@ -20,6 +20,7 @@ from ipis.kernel.receipt import Kind, SignedReceipt
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune.keyring import Keyring
 from ipis.kommune.pin import read_pin
+from ipis.kommune.progress import bars
 from ipis.kommune.receiver import Fields, Receiver, State
 from ipis.kommune.settings import KommuneSettings
 from ipis.lib.settings import user_language
@@ -65,7 +66,7 @@ def send(
     with Receiver(url, user_language()) as tpf:
         tpf.log_in(Fields(kommune, bydel, orgnr), pin, ring.sender_key(parcels[0].environment))
         for parcel in parcels:
-            state = _deliver(tpf, parcel)
+            state = _deliver(tpf, parcel, quiet=as_json)
             signed = proved_receipts(tpf, ring, parcel)
             path = _write(signed, parcel, receipt, alone=len(parcels) == 1)
             told.append(_tell(signed, path, as_json=as_json))
@@ -112,12 +113,12 @@ def group(files: Iterable[Path]) -> list[Parcel]:
     return parcels
 
 
-def _deliver(tpf: Receiver, parcel: Parcel) -> State:
+def _deliver(tpf: Receiver, parcel: Parcel, *, quiet: bool) -> State:
     """Announce, upload what TPF has not yet, and wait until it is receipted or refused."""
     state = tpf.announce(parcel.first.manifest_bytes, parcel.first.signature)
     if state.state != "wanted":
         return _or_raise(state)
-    places = _upload(tpf, parcel)
+    places = _upload(tpf, parcel, quiet=quiet)
     give_up_at = time.monotonic() + _R1_SECONDS
     for place in places:
         state = tpf.state(place, _GLANCE)
@@ -133,13 +134,12 @@ def _deliver(tpf: Receiver, parcel: Parcel) -> State:
     return _or_raise(state)
 
 
-def _upload(tpf: Receiver, parcel: Parcel) -> list[str]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+def _upload(tpf: Receiver, parcel: Parcel, *, quiet: bool) -> list[str]:
     places = []
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with bars(DownloadColumn(), TransferSpeedColumn(), quiet=quiet) as shown:
         for path, _ in parcel.containers:
-            task = progress.add_task(path.name, total=path.stat().st_size)
-            places.append(tpf.upload(path, lambda done, task=task: progress.update(task, completed=done)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            task = shown.add_task(path.name, total=path.stat().st_size)
+            places.append(tpf.upload(path, lambda done, task=task: shown.update(task, completed=done)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
     return places
 
 
