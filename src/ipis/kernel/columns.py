@@ -22,17 +22,29 @@ _DIGITS = (0, 1, 2, 3, 5, 6, 8, 9)
 
 def column(field: Field, texts: pa.Array) -> dict[str, pa.Array]:
     """Make the columns of a field from its texts (null where absent): its name, and `<name>__raw` for typed ones."""
+    values, raw = parse(field, texts)
+    return {field.name: values} if raw is None else {field.name: values, f"{field.name}__raw": raw}
+
+
+def form(field: Field) -> tuple[str, int, int]:
+    """Tell how a field's texts are parsed; those of fields of one form may be parsed together."""
+    return (field.kind, field.length, field.scale) if field.has_raw else ("", field.pad, 0)
+
+
+def parse(field: Field, texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Give the values of a field's texts, and for a typed field the texts that did not parse; each text parsed once."""
     if not field.has_raw:
-        return {field.name: _padded(texts, field.pad) if field.pad else texts}
+        return _padded(texts, field.pad) if field.pad else texts, None
     if texts.null_count == len(texts):
-        return {field.name: pa.nulls(len(texts), field.arrow_type), f"{field.name}__raw": texts}
-    values = days(texts) if field.kind is Kind.DATE else _numbers(field, texts)
-    parsed = pc.is_valid(values)
-    if pc.sum(parsed).as_py() == len(texts) - texts.null_count:
+        return pa.nulls(len(texts), field.arrow_type), texts
+    coded = texts.dictionary_encode()
+    distinct = coded.dictionary
+    values = days(distinct) if field.kind is Kind.DATE else _numbers(field, distinct)
+    if values.null_count == 0:
         raw = pa.nulls(len(texts), pa.string())
     else:
-        raw = pc.if_else(parsed, pa.scalar(None, pa.string()), texts)
-    return {field.name: values, f"{field.name}__raw": raw}
+        raw = pc.if_else(pc.is_valid(values), pa.scalar(None, pa.string()), distinct).take(coded.indices)
+    return values.take(coded.indices), raw
 
 
 def days(texts: pa.Array) -> pa.Array:
