@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ipis.kernel import receipt, seasonpack
 from ipis.kernel.canonical import sha256
+from ipis.kernel.collection import load
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.environment import Environment
 from ipis.kernel.push import NAMESPACE, PushedFile, PushNote, names_of
@@ -28,11 +29,14 @@ class Season:
     receipts: SigningKey
 
     @classmethod
-    def make(cls, folder: Path, environment: Environment = Environment.DEMO) -> Season:
+    def make(
+        cls, folder: Path, environment: Environment = Environment.DEMO, definitions: DefinitionFolder | None = None
+    ) -> Season:
+        source = definitions or DefinitionFolder.packaged("iplos", YEAR)
         root, push, receipts = (SigningKey.generate(role, environment) for role in ("root", "ssb-push", "ssb-receipt"))
         body = seasonpack.Body(
             environment=environment,
-            register="iplos",
+            register=load(source).register,
             year=YEAR,
             version=1,
             created_at=datetime(YEAR, 12, 1, tzinfo=UTC),
@@ -42,8 +46,7 @@ class Season:
             successors={},
             care_units=(),
         )
-        unsigned, pack = folder / "unsigned", folder / f"iplos-{YEAR}.sesong"
-        source = DefinitionFolder.packaged("iplos", YEAR)
+        unsigned, pack = folder / "unsigned", folder / f"{YEAR}.sesong"
         raw = seasonpack.write_unsigned(unsigned, body, dict(source.items()))
         seasonpack.attach(unsigned, root.sign(raw, "ipis-keys@v1"), pack)
         return cls(pack, root, push, receipts)

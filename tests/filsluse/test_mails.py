@@ -4,17 +4,21 @@ import re
 import socket
 from datetime import timedelta
 from email import message_from_bytes, policy
+from pathlib import Path
 
 import pytest
 import time_machine
 from aiosmtpd.controller import Controller
-from tests.filsluse.conftest import TESTVIK, TESTVIK_USER, mails
+from tests.filsluse.conftest import TESTVIK, TESTVIK_USER, log_in, mails, new_browser, text_of
+from tests.filsluse.season import Season
 
-from ipis.filsluse import notify
+from ipis.filsluse import notify, trust
 from ipis.filsluse.accounts import make_account
 from ipis.filsluse.models import FilsluseMail, Tilbakemelding
 from ipis.filsluse.tokens import real_now
+from ipis.kernel.definitions import DefinitionFolder
 
+LITE = Path(__file__).resolve().parents[1] / "definitions" / "lite" / "2017"
 SUBJECTS = [
     "Ny bruker for IPLOS tilbakemelding fra Statistisk sentralbyrå",
     "IPLOS-tilbakemelding: Nytt passord - NB! Utløper på tid",
@@ -44,6 +48,13 @@ def three(ssb):
         return mails()
 
     return queue
+
+
+@pytest.fixture
+def home_visits(portal, monkeypatch, tmp_path):
+    """Put the portal up for another register, as nothing but its season pack says."""
+    pack = Season.make(tmp_path, definitions=DefinitionFolder.from_path(LITE)).pack
+    monkeypatch.setattr(trust, "room_settings", lambda: portal.model_copy(update={"pack": pack}))
 
 
 @pytest.fixture
@@ -81,6 +92,45 @@ def test_every_mail_says_what_a_mail_reception_must_know(three, language):
         assert "&#" not in mail.body
         assert "{" not in mail.body
         assert not mail.body.startswith("\n")
+
+
+@pytest.mark.parametrize(("language", "title"), [("nb", "Hjemmebesøk"), ("nn", "Heimebesøk"), ("en", "Home visits")])
+@pytest.mark.usefixtures("home_visits")
+def test_the_mails_of_another_register_are_called_by_its_title(testvik, language, title):
+    """Subjects stay in bokmål, which the spam filters know; a mail that names another's subject names it right."""
+    testvik.language = language
+    notify.tell_new_user(testvik)
+    notify.send_password_link(testvik, "a-token", new_user=True)
+    notify.send_password_link(testvik, "a-token", new_user=False)
+    Tilbakemelding.objects.create(
+        pk="0" * 32, kommune=TESTVIK, name="040300_besoek_tilbakemelding_20180103.zip", size=1, sha256="0" * 64,
+        note_sha256="0" * 64, created_at=real_now(), expires_at=real_now(),
+    )  # fmt: skip
+    testvik.save()
+    notify.tell_new_file(Tilbakemelding.objects.get())
+    user, new, forgotten, file = mails()
+    subjects = [subject.replace("IPLOS", "Hjemmebesøk") for subject in SUBJECTS]
+    assert [user.subject, new.subject, file.subject] == subjects
+    assert forgotten.subject == new.subject
+    assert all(subject in user.body for subject in subjects[1:])
+    for mail in (user, new, forgotten, file):
+        assert mail.body.count(title) >= 2, "whom to forward to, and who sends"
+        assert "IPLOS" not in mail.body
+
+
+@pytest.mark.parametrize(("language", "title"), [("nb", "Hjemmebesøk"), ("nn", "Heimebesøk"), ("en", "Home visits")])
+@pytest.mark.usefixtures("home_visits")
+def test_the_pages_of_another_register_are_called_by_its_title(testvik, language, title):
+    browser = new_browser(language)
+    front = text_of(browser.get("/logg-inn"))
+    listed = text_of(log_in(browser, TESTVIK_USER).get("/filer"))
+    assert all(title in page and "IPLOS" not in page for page in (front, listed))
+    assert SUBJECTS[2].replace("IPLOS", "Hjemmebesøk") in listed
+
+
+def test_a_page_is_shown_while_the_pack_is_away(portal, monkeypatch, browser):
+    monkeypatch.setattr(trust, "room_settings", lambda: portal.model_copy(update={"pack": None}))
+    assert "SSB-tilbakemelding" in text_of(browser.get("/logg-inn"))
 
 
 def test_the_new_user_mail_opens_nothing_by_itself(three):

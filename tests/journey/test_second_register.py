@@ -64,8 +64,12 @@ def choose_password(season, folder):
     """Take the account into use, as the mails say; gives the file with the password."""
     user, box = season.municipalities[0].user, season.mailbox
     with Visit() as visit:
-        visit.fill_in(link_in(box.wait_for("Ny bruker", user, WAIT)), bruker=user)
-        visit.fill_in(link_in(box.wait_for("Nytt passord", user, WAIT)), passord=PASSWORD, igjen=PASSWORD)
+        visit.fill_in(link_in(box.wait_for("Ny bruker for Hjemmebesøk", user, WAIT)), bruker=user)
+        visit.fill_in(
+            link_in(box.wait_for("Hjemmebesøk-tilbakemelding: Nytt passord", user, WAIT)),
+            passord=PASSWORD,
+            igjen=PASSWORD,
+        )
     path = folder / "portal.password"
     path.touch(mode=0o600)
     path.write_text(PASSWORD + "\n", encoding="ascii")
@@ -101,7 +105,7 @@ def test_a_second_register_goes_the_whole_way(tmp_path, definitions):
         )  # fmt: skip
         done("kommune", "send", parcel, "--url", urls["tpf"], *hamar.login, *ring, "--receipt", own / "R1.json")
         password = choose_password(season, own)
-        season.mailbox.wait_for("Ny fil", hamar.user, WAIT)
+        season.mailbox.wait_for("Hjemmebesøk-tilbakemelding: Ny fil", hamar.user, WAIT)
         done(
             "kommune", "fetch", "--url", urls["filsluse"], "--user", hamar.user, "--password-file", password,
             "--pack", pack, "--out", own / "fetched", "--wait", int(WAIT),

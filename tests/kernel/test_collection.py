@@ -105,6 +105,13 @@ def test_the_inhabitants_of_every_municipality_are_there():
             assert sum(row[group] for group in collection.population.groups) == row["total"]
 
 
+def test_a_register_is_called_by_its_title_or_else_by_its_code():
+    assert packaged("iplos", 2017).title == dict.fromkeys(LANGUAGES, "IPLOS")
+    written = members()
+    written["collection.toml"] += b'\n[title]\nnb = "Hjemmehjelp"\n'
+    assert load(DefinitionFolder.from_members(written)).title == {"nb": "Hjemmehjelp", "nn": "IPLOS", "en": "IPLOS"}
+
+
 def test_a_collection_travels_between_processes():
     collection = packaged("iplos", 2017)
     assert pickle.loads(pickle.dumps(collection)).window == collection.window  # noqa: S301 - our own bytes

@@ -1,6 +1,7 @@
 """The three mails (L17 §4.2–4.4), queued in the transaction of what they tell of.
 
-Their subjects are the letter's to the letter, in every language: the municipalities' spam filters know them.
+Their subjects are the letter's to the letter, in every language: the municipalities' spam filters know them. What the
+register is called in them, and in the texts, is the season pack's.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from zoneinfo import ZoneInfo
 
 from django.template.loader import render_to_string
 
+from ipis.filsluse import trust
 from ipis.filsluse.models import Account, FilsluseMail, Tilbakemelding
 from ipis.filsluse.site import room_settings
 from ipis.filsluse.tokens import new_token
 from ipis.lib.mail import MailServer
 
-NEW_USER: Final = "Ny bruker for IPLOS tilbakemelding fra Statistisk sentralbyrå"
-NEW_PASSWORD: Final = "IPLOS-tilbakemelding: Nytt passord - NB! Utløper på tid"  # noqa: S105 - a subject
-NEW_FILE: Final = "IPLOS-tilbakemelding: Ny fil for nedlasting"
+NEW_USER: Final = "Ny bruker for {register} tilbakemelding fra Statistisk sentralbyrå"
+NEW_PASSWORD: Final = "{register}-tilbakemelding: Nytt passord - NB! Utløper på tid"  # noqa: S105 - a subject
+NEW_FILE: Final = "{register}-tilbakemelding: Ny fil for nedlasting"
 
 _LINK = "passord"
 _OSLO = ZoneInfo("Europe/Oslo")
@@ -55,17 +57,23 @@ def sender() -> str:
     return room_settings().mail_from or "filsluse@ssb.no"
 
 
+def subject_of(words: str) -> str:
+    """Give one of the three subjects as it stands in the mail, whatever language the mail is in."""
+    return words.format(register=trust.register_title()["nb"])
+
+
 def _queue(account: Account, purpose: str, subject: str, template: str, *, path: str, **facts: object) -> None:
     settings = room_settings()
     url = settings.public_url.rstrip("/")
     context = {
         "account": account,
+        "register": trust.register_title()[account.language],
         "url": url,
         "link": url + path,
         "minutes": settings.link_minutes,
         "contact": settings.contact,
         "sender": sender(),
-        "subjects": (NEW_USER, NEW_PASSWORD, NEW_FILE),
+        "subjects": [subject_of(each) for each in (NEW_USER, NEW_PASSWORD, NEW_FILE)],
     }
     body = render_to_string(f"filsluse/mail/{account.language}/{template}.txt", context | facts)
-    FilsluseMail.queue(purpose, account.username, subject, body, settings.business_clock().now())
+    FilsluseMail.queue(purpose, account.username, subject_of(subject), body, settings.business_clock().now())

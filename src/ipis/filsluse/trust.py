@@ -1,15 +1,19 @@
-"""What the portal takes from the season pack: SSB's public push keys and the collection's password rules."""
+"""What the portal takes from the season pack: SSB's public push keys, password rules, what the register is called."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ipis.filsluse.password_rules import PasswordRules
 from ipis.filsluse.site import room_settings
 from ipis.kernel.errors import Misuse
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kernel.signature import PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def push_keys() -> list[PublicKey]:
@@ -21,6 +25,11 @@ def password_rules() -> PasswordRules:
     """Give the rules of the collection, never below those of the settings."""
     asked = _pack().collection.password.minimum_length
     return PasswordRules(least=max(room_settings().password_length, asked))
+
+
+def register_title() -> Mapping[str, str]:
+    """Give what the register is called in each language, as "IPLOS"; raises Misuse without a pack."""
+    return _pack().collection.title
 
 
 def _pack() -> SeasonPack:

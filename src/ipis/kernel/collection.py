@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 
 from ipis.kernel.calendar import Window
 from ipis.kernel.definitions import DefinitionFolder, packaged_years
-from ipis.kernel.errors import DefinitionRefused
+from ipis.kernel.errors import LANGUAGES, DefinitionRefused
 from ipis.kernel.layout import Layout
 from ipis.kernel.layout import parse as parse_layout
 
@@ -182,6 +182,7 @@ class _File:
     population: Population
     limits: Limits
     switches: Mapping[str, bool]
+    title: Mapping[str, str] | None = None
 
 
 _FILE = TypeAdapter(_File)
@@ -191,12 +192,14 @@ _FILE = TypeAdapter(_File)
 class Collection:
     """One collection year; `kommuner` are valid in it, `codes` hold each code list as a table.
 
+    `title` is what people call the register, whatever the year: "IPLOS"; where none is written, `register` in capitals.
     A code list with `valid_from` and `valid_to` has a second table `<name>_valid` with the codes of this year.
     """
 
     register: str
     year: int
     name: Mapping[str, str]
+    title: Mapping[str, str]
     window: Window
     receipt: Receipt
     feedback: Feedback
@@ -263,6 +266,7 @@ def load_any(folder: DefinitionFolder) -> Collection:
         register=written.register,
         year=written.year,
         name=written.name,
+        title=dict.fromkeys(LANGUAGES, written.register.upper()) | dict(written.title or {}),
         window=_window(written.window, folder.origin),
         receipt=written.receipt,
         feedback=written.feedback,

@@ -28,5 +28,6 @@ def text(key: str, language: str, **params: object) -> str:
 
 @register.simple_tag(takes_context=True)
 def say(context: template.Context, key: str, **params: object) -> SafeString:
-    """Write a text in the page's language."""
-    return conditional_escape(text(key, context["language"], **params))
+    """Write a text in the page's language; `{register}` is what the register is called in it."""
+    language = context["language"]
+    return conditional_escape(text(key, language, register=context["register"][language], **params))

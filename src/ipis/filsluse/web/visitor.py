@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from django.http import HttpRequest, HttpResponse
 
-from ipis.filsluse import accounts
+from ipis.filsluse import accounts, trust
 from ipis.filsluse.models import Account
 from ipis.filsluse.site import room_settings
+from ipis.kernel.errors import LANGUAGES, IpisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 SESSION: Final = "filsluse"
 DEVICE: Final = "filsluse-enhet"
@@ -62,13 +63,22 @@ def drop_session(response: HttpResponse) -> None:
 
 
 def page_context(request: HttpRequest) -> dict[str, object]:
-    """Give every page the account it is shown to, the environment and whom to ask."""
+    """Give every page the account it is shown to, the register, the environment and whom to ask."""
     settings = room_settings()
     return {
         "account": account_of(request),
+        "register": _register(),
         "environment": settings.environment.value,
         "synthetic": settings.environment.synthetic,
         "contact": settings.contact,
         "path": request.path,
         "page_frame": "filsluse/frame.html",
     }
+
+
+def _register() -> Mapping[str, str]:
+    """Give what the register is called; a page that tells of a missing or spoiled pack is SSB's all the same."""
+    try:
+        return trust.register_title()
+    except IpisError:
+        return dict.fromkeys(LANGUAGES, "SSB")
