@@ -71,11 +71,15 @@ def service_field(record: RecordType) -> str | None:
     return next(names, None)
 
 
+def nationals(persons: pa.Table) -> pa.ChunkedArray:
+    """Give the national pseudonym of each person; null for the unlinkable."""
+    national = pc.fill_null(pc.equal(persons["id_class"], _NATIONAL), fill_value=False)
+    return pc.if_else(national, persons["pseudonym"], pa.scalar(None, persons["pseudonym"].type))
+
+
 def pseudonyms(persons: pa.Table, rows: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
     """Give the national pseudonyms of persons by their row number; null for the unlinkable and for none."""
-    taken = persons["pseudonym"].take(rows)
-    national = pc.equal(persons["id_class"].take(rows), _NATIONAL)
-    return pc.if_else(pc.fill_null(national, fill_value=False), taken, pa.scalar(None, taken.type))
+    return nationals(persons).take(rows)
 
 
 def named(local_keys: pa.ChunkedArray, lokal: pa.Table) -> pa.ChunkedArray:
