@@ -98,10 +98,35 @@ def test_the_summary_says_what_to_do_and_where_everything_stands(desk, capsys):
     report = desk.folder / "side.html"
     assert check(desk, faulty, "--report", report) == 1
     out = capsys.readouterr().out
-    assert re.search(r"K059\s+Feil\s+1\s+Tjeneste: \S+\s+Rett tjenestetypen", out)
+    assert re.search(r"^Feil \(1\)", out, re.MULTILINE)
+    assert "K059 · 1 problem · Tjeneste: Tjenestetype\n" in out
+    assert re.search(r"Funnet +Tjenestekode … mangler eller finnes ikke\.\n", out)
+    assert re.search(r"Ventet +En kode fra listen over tjenestetyper\.\n", out)
+    assert re.search(r"Gjør dette +Rett tjenestetypen i fagsystemet\.\n", out)
+    assert "--report" not in out
     assert "kan filen likevel sendes" in out
     assert str(report) in out
     assert report.stat().st_mode & 0o077 == 0
+
+
+def test_the_summary_fits_eighty_columns_and_shows_no_value(desk, capsys, monkeypatch):
+    """A terminal keeps its history: what the records hold stands in the page alone, which it names."""
+    monkeypatch.setenv("COLUMNS", "80")
+    days = {f'startDato="{testvik.YEAR}-02-01"': f'startDato="{VALUE}"'}
+    codes = {'utfall="1"': 'utfall="97"', 'koordinator="2"': 'koordinator="97"', 'husstand="1"': 'husstand="97"'}
+    assert check(desk, written(desk, "feil.xml", replace=days | codes)) == 1
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert VALUE not in out
+    assert "97" not in out
+    assert re.search(r"Funnet +Startdato … er ikke en dato\.\n", out)
+    assert re.search(r"Person: .+ · Person: \S+\s+Funnet +Feltet har ugyldig verdi …\n", out)
+    assert "--report funn.html" in out.replace("\n", " ")
+
+
+def test_what_is_about_the_whole_delivery_is_told_with_its_count(desk, capsys):
+    assert check(desk, written(desk)) == 0
+    assert re.search(r"K104 · .+\n +Funnet +100 % av tjenestene mangler sluttdato\.", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(("language", "words"), [("nn", "Rett tenestetypen"), ("en", "Correct the kind of service")])

@@ -16,25 +16,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
+from ipis.kommune.check_summary import summarise
 from ipis.kommune.precheck import Outcome
 from ipis.kommune.progress import bars
 from ipis.kommune.season import load_season, tell_trust
 from ipis.kommune.told import Told, told
 from ipis.lib.storage import write_durably
-from ipis.validation.catalogue import Level
 
 if TYPE_CHECKING:
-    from ipis.kernel.layout import Layout
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.kommune.precheck import Checked
 
 EXIT_CODES = {Outcome.CLEAN: 0, Outcome.LOOK_AT: 0, Outcome.TO_CORRECT: 1, Outcome.REFUSED: 2}
-_STYLE = {Level.KRITISK: "bold red", Level.FEIL: "red", Level.ADVARSEL: "yellow", Level.INFO: "cyan"}
 
 
 class Language(StrEnum):
@@ -76,7 +72,9 @@ def check(
         json.dump(as_object(checked, found) | trusted, sys.stdout, ensure_ascii=False)
         sys.stdout.write(os.linesep)
     else:
-        _summarise(checked, found, season.collection.layout, report)
+        summarise(checked, found, season.collection.layout, report)
+        for rule in checked.report.culprits:
+            _tell_culprit(rule, language)
     return EXIT_CODES[checked.outcome]
 
 
@@ -97,26 +95,7 @@ def as_object(checked: Checked, found: Told) -> dict[str, object]:
     return {"findings": findings, "counts": checked.report.findings.count_by_level()}
 
 
-def _summarise(checked: Checked, found: Told, layout: Layout, report: Path | None) -> None:
-    """Say on stdout which rules found how much, about what and what to do next; no value of any record."""
-    texts = texts_of(found.language)
-    out = Console(highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("rule", "level", "count", "about", "do"):
-        table.add_column(texts["column"][heading], justify="right" if heading == "count" else "left")
-    groups = found.groups()
-    for group in groups:
-        about = group.about(layout, found.language)
-        level = Text(texts["level"][group.level], style=_STYLE[group.level])
-        table.add_row(Text(group.rule), level, str(group.problems), Text(about), Text(group.do))
-    if found.table.num_rows:
-        out.print(table)
-        counts = {"problems": sum(group.problems for group in groups), "findings": found.table.num_rows}
-        out.print(texts["text"]["counts"].format(**counts))
-    out.print(texts["outcome"][checked.outcome], style="bold")
-    if report is not None:
-        out.print(texts["text"]["written"].format(file=report))
-    for rule in checked.report.culprits:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            texts["text"]["culprit"].format(rule=rule), style="yellow"
-        )
+def _tell_culprit(rule: str, language: str) -> None:
+    """Say on stderr that a rule could not be run."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(texts_of(language)["text"]["culprit"].format(rule=rule), style="yellow")
