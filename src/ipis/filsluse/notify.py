@@ -59,19 +59,19 @@ def sender() -> str:
 
 def subject_of(words: str) -> str:
     """Give one of the three subjects as it stands in the mail, whatever language the mail is in."""
-    return words.format(register=trust.register_title()["nb"])
+    return words.format(register=trust.register().title["nb"])
 
 
 def _queue(account: Account, purpose: str, subject: str, template: str, *, path: str, **facts: object) -> None:
     settings = room_settings()
-    url = settings.public_url.rstrip("/")
+    url, register = settings.public_url.rstrip("/"), trust.register()
     context = {
         "account": account,
-        "register": trust.register_title()[account.language],
+        "register": register.title[account.language],
         "url": url,
         "link": url + path,
         "minutes": settings.link_minutes,
-        "contact": settings.contact,
+        "contact": register.contact,
         "sender": sender(),
         "subjects": [subject_of(each) for each in (NEW_USER, NEW_PASSWORD, NEW_FILE)],
     }

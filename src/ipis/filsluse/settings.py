@@ -40,8 +40,8 @@ class FilsluseSettings(RoomSettings):
     """The largest file that SSB may push, in bytes."""
     staging_days: int = Field(default=7, gt=0)
     """Pushed files that no note has made visible are erased after so many days."""
-    contact: str = "iplos@ssb.no"
-    """Whom pages and mails send people to."""
+    contact: str = ""
+    """Whom pages and mails send people to; where empty, the collection's own address at SSB."""
 
     @model_validator(mode="after")
     def _production_is_strict(self) -> Self:

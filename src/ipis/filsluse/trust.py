@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +28,18 @@ def password_rules() -> PasswordRules:
     return PasswordRules(least=max(room_settings().password_length, asked))
 
 
-def register_title() -> Mapping[str, str]:
-    """Give what the register is called in each language, as "IPLOS"; raises Misuse without a pack."""
-    return _pack().collection.title
+@dataclass(frozen=True, slots=True)
+class Register:
+    """What the portal is put up for: the register's title in each language, as "IPLOS", and whom to ask about it."""
+
+    title: Mapping[str, str]
+    contact: str
+
+
+def register() -> Register:
+    """Give the register whose pack the portal trusts; raises Misuse without one."""
+    collection = _pack().collection
+    return Register(collection.title, room_settings().contact or collection.addresses["ssb"])
 
 
 def _pack() -> SeasonPack:

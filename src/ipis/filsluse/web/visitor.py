@@ -12,7 +12,7 @@ from ipis.filsluse.site import room_settings
 from ipis.kernel.errors import LANGUAGES, IpisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 SESSION: Final = "filsluse"
 DEVICE: Final = "filsluse-enhet"
@@ -64,21 +64,21 @@ def drop_session(response: HttpResponse) -> None:
 
 def page_context(request: HttpRequest) -> dict[str, object]:
     """Give every page the account it is shown to, the register, the environment and whom to ask."""
-    settings = room_settings()
+    settings, register = room_settings(), _register()
     return {
         "account": account_of(request),
-        "register": _register(),
+        "register": register.title,
         "environment": settings.environment.value,
         "synthetic": settings.environment.synthetic,
-        "contact": settings.contact,
+        "contact": register.contact,
         "path": request.path,
         "page_frame": "filsluse/frame.html",
     }
 
 
-def _register() -> Mapping[str, str]:
-    """Give what the register is called; a page that tells of a missing or spoiled pack is SSB's all the same."""
+def _register() -> trust.Register:
+    """Give the register that the portal is for; without a pack, or with a spoiled one, a page is SSB's all the same."""
     try:
-        return trust.register_title()
+        return trust.register()
     except IpisError:
-        return dict.fromkeys(LANGUAGES, "SSB")
+        return trust.Register(dict.fromkeys(LANGUAGES, "SSB"), room_settings().contact or "SSB")
