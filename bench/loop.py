@@ -215,7 +215,9 @@ def loop_of(collection: Collection, at: str, numbers: frozenset[str]) -> dict[st
             own = [p for p in book.predicates if (p.record, p.field.name) == (name, field.name)]
             own = [p for p in own if at in book.rules[p.rule].runs_at]
             broken = tuple((p.rule, _breaking(p.verdicts(collection, local_keys=False))) for p in own)
-            fields.append((field.name, f"{field.name}__raw", _state_of(field, collection), True, broken))
+            fields.append(
+                (field.name, f"{field.name}__raw", _state_of(field, collection), world.checked(field), broken)
+            )
         rules = tuple(_rules(collection, name, at, numbers))
         its = {reason: tuple(each) for reason, each in identity.items()} if name == "person" else {}
         made[name] = RecordRules(name, tuple(fields), rules, its)

@@ -18,7 +18,6 @@ from ipis.validation.compile import HEADER, SQL_TYPES, Scope, quote, stored_name
 from ipis.validation.content import ROW_KEYS, Content, Stacked, linked, place_persons, rows_of, stack
 from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
-from ipis.validation.rulebook import Usual
 from ipis.validation.tally import taken
 from ipis.validation.terms import Type
 
@@ -74,8 +73,9 @@ class _Source:
 class Relations:
     """The relations of one run by their newest names, the states of fields, and the columns that failed.
 
-    `needed` says which columns of which relation anyone will read; the others are not set up. `usual` is kept from run
-    to run of a kind.
+    `needed` says which columns of which relation anyone will read; the others are not set up. `general` statements
+    hold for any delivery: every column may have invalid values and every relation rows, whether or not it is so in this
+    one. They are longer, but all runs of a kind write the same, and what is planned is planned once.
     """
 
     engine: Engine
@@ -91,7 +91,7 @@ class Relations:
     states: dict[str, dict[str, NDArray[np.int8]]] = field(default_factory=dict)
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     dirty: dict[str, frozenset[str]] = field(default_factory=dict)
-    usual: Usual = field(default_factory=Usual)
+    general: bool = False
 
     @property
     def scope(self) -> Scope:
@@ -133,9 +133,7 @@ class Relations:
             self.tables[name], self.states[name] = placed.table, states
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
-            self.dirty[name] = self._dirty(name, record, placed.table, states)
-            if len(placed.deliveries):
-                self.usual.filled |= {name}
+            self.dirty[name] = self._dirty(record, placed.table, states)
             self.sources[name] = self._source(record, placed, states, columns, contents, self.dirty[name])
             self.names[name] = self._expose(f"t{number}", self.sources[name])
 
@@ -156,18 +154,16 @@ class Relations:
                 for each in record.fields.values()
                 if each.name in columns and not each.identity
             }
-            dirty = self.dirty[f"{name} of last year"] = self._dirty(
-                f"{name} of last year", record, placed.table, states
-            )
+            dirty = self.dirty[f"{name} of last year"] = self._dirty(record, placed.table, states)
             source = self._source(record, placed, states, columns, contents, dirty)
             self.last_year[name] = self._expose(f"y{number}", source)
 
-    def _dirty(
-        self, name: str, record: RecordType, table: pa.Table, states: Mapping[str, NDArray[np.int8]]
-    ) -> frozenset[str]:
-        """Name the columns that are invalid on some row, or usually are."""
-        self.usual.dirty[name] = _dirty(record, table, states) | self.usual.dirty.get(name, frozenset())
-        return frozenset(self.usual.dirty[name] & states.keys())
+    def _dirty(self, record: RecordType, table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> frozenset[str]:
+        """Name the columns that are invalid on some row, or in general may be."""
+        given = {name for name in table.column_names if name in states and world.checked(record.fields[name])}
+        if self.general:
+            return frozenset(given)
+        return frozenset(name for name in given if bool((states[name] > layout_rules.FINE).any()))
 
     def _source(
         self,
@@ -333,8 +329,8 @@ class Relations:
         return taken(self.sources[relation].table[name], places)
 
     def _has_rows(self, owner: str) -> bool:
-        """Tell whether a relation has rows, or usually has."""
-        return len(self.deliveries[owner]) > 0 or owner in self.usual.filled
+        """Tell whether a relation has rows, or in general may have."""
+        return self.general or len(self.deliveries[owner]) > 0
 
     def _pieces(self, owner: str, columns: list[Derived]) -> dict[str, stages.Piece]:
         """Write the columns of one phase; of a relation without rows there is nothing to look into."""
@@ -398,12 +394,6 @@ def _in_order(answer: pa.Table) -> pa.Array | None:
     order = np.empty(len(at), np.int32)
     order[at] = places
     return pa.array(order)
-
-
-def _dirty(record: RecordType, table: pa.Table, states: Mapping[str, NDArray[np.int8]]) -> frozenset[str]:
-    """Name the columns that are invalid on some row."""
-    given = {name for name in table.column_names if name in states and world.checked(record.fields[name])}
-    return frozenset(name for name in given if bool((states[name] > layout_rules.FINE).any()))
 
 
 def _without(values: pa.ChunkedArray, bad: NDArray[np.bool_]) -> pa.Array:

@@ -55,18 +55,6 @@ class CompiledRule:
         return self.written[key]
 
 
-@dataclass(slots=True)
-class Usual:
-    """What earlier runs of a kind met: columns that were invalid on some row, relations that had rows.
-
-    A run that writes its statements for all of these writes those of the run before, and what is planned is planned
-    once. Neither changes an answer: nothing is invalid in a column without faults, nor stands in an empty relation.
-    """
-
-    dirty: dict[str, frozenset[str]] = member(default_factory=dict)
-    filled: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True, slots=True)
 class Rulebook:
     """The rules of a collection year: their entries, the typed expressions, what follows from the layout.
@@ -80,11 +68,13 @@ class Rulebook:
     resolver: Resolver
     texts: Texts
     digest: str = ""
-    usuals: dict[Hashable, Usual] = member(default_factory=dict, repr=False, compare=False)
+    met: set[Hashable] = member(default_factory=set, repr=False, compare=False)
 
-    def usual(self, kind: Hashable) -> Usual:
-        """Give what runs of a kind usually meet; of no kind, nothing is known."""
-        return Usual() if kind is None else self.usuals.setdefault(kind, Usual())
+    def again(self, kind: Hashable) -> bool:
+        """Tell whether there has been a run of this kind in this process; each of no kind (None) is the first."""
+        known = kind is not None and kind in self.met
+        self.met.add(kind)
+        return known
 
     def only(self, numbers: Container[str]) -> Rulebook:
         """Give the book with these rules alone; fields that break another rule stay unknown to them."""

@@ -156,7 +156,9 @@ def _judge(
     # Some rules alone are tried once; all of them are run again and again, and where rows are few, planned once.
     kind = (book.digest, at, frozenset(absent)) if book.digest and rows <= FEW_ROWS else None
     with engine_named(engine, rows, kind) as opened:
-        relations = Relations(opened, collection, book.resolver, book.resolver.closure(needed), usual=book.usual(kind))
+        relations = Relations(
+            opened, collection, book.resolver, book.resolver.closure(needed), general=book.again(kind)
+        )
         relations.prepare(group, nation)
         runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
         return runner.reports(active, absent)
