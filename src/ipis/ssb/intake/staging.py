@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from ipis.kernel.errors import ParcelRefused, TryLater
 from ipis.lib.storage import Stored, durable, flush_folder, measure, remove_durably
+from ipis.ssb.intake.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -67,6 +68,11 @@ class Staging:
         """Take folder and bounds from the settings."""
         return cls(settings.intake, settings.member_max_bytes, settings.standing_max_bytes, settings.unclaimed_max)
 
+    @property
+    def tally(self) -> Tally:
+        """Give the sum of what stands here."""
+        return Tally(self.root)
+
     def folder(self, forsendelse: str) -> Path:
         """Give the folder of a forsendelse; raises ParcelRefused for what is no id."""
         if not FORSENDELSE.fullmatch(forsendelse):
@@ -109,9 +115,8 @@ class Staging:
         if path.exists() and measure(path) == wished:
             drain(stream, length)
             return False
-        self._make_room(path.parent, length, claims)
         try:
-            with ExitStack() as until_renamed, durable(path) as file:
+            with ExitStack() as until_renamed, self._begun(path, length, claims) as file:
                 _copy(stream, file, name, wished)
                 until_renamed.enter_context(self.locked(forsendelse))
                 if claims.stands(forsendelse, name, wished):
@@ -145,13 +150,24 @@ class Staging:
             if folder.name not in claimed and time.time() - folder.stat().st_mtime > _UNCLAIMED_SECONDS:
                 shutil.rmtree(folder)
                 swept += 1
+        self.tally.count_anew()
         return swept
 
-    def _make_room(self, folder: Path, length: int, claims: Claims) -> None:
-        """Make the folder where it is lacking; raises TryLater when intake holds as much as it may."""
-        standing = sum(_size(file) for file in self.root.glob("*/*"))
-        if length + standing > self.standing_max_bytes:
-            raise TryLater("intake.full")
+    @contextmanager
+    def _begun(self, path: Path, length: int, claims: Claims) -> Iterator[BinaryIO]:
+        """Open a member where there is room for it; it takes up all of it before its first byte has come.
+
+        Raises TryLater when intake holds as much as it may.
+        """
+        with ExitStack() as opened:
+            with self.tally.adding(length, self.standing_max_bytes):
+                self._make_folder(path.parent, claims)
+                file = opened.enter_context(durable(path))
+                file.truncate(length)
+            yield file
+
+    def _make_folder(self, folder: Path, claims: Claims) -> None:
+        """Make a forsendelse's folder where it is lacking; raises TryLater when too many wait for their hand-over."""
         if folder.exists():
             return
         names = [each.name for each in self.root.iterdir()]
@@ -159,14 +175,6 @@ class Staging:
             raise TryLater("intake.full")
         folder.mkdir(mode=0o700, exist_ok=True)
         flush_folder(self.root)
-
-
-def _size(file: Path) -> int:
-    """Give the size of a file; one that another request has just renamed or dropped counts for nothing."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _copy(stream: BinaryIO, file: BinaryIO, name: str, wished: Stored) -> None:
