@@ -25,8 +25,11 @@ _MISC = re.compile(rb"(?:[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
 
 
-def check(head: bytes, file: str, limits: Limits) -> None:
-    """Refuse the first bytes of a file (all, or as many as the prolog may take) that cannot begin an extract."""
+def check(head: bytes, file: str, limits: Limits) -> int:
+    """Refuse the first bytes of a file (all, or as many as the prolog may take) that cannot begin an extract.
+
+    Gives the place of the root's start tag.
+    """
     if not head:
         raise ExtractRefused("extract.empty", rule="K004", file=file)
     for mark, name in _OTHER_MARKS.items():
@@ -46,6 +49,7 @@ def check(head: bytes, file: str, limits: Limits) -> None:
     if not _ROOT.match(body, root_at):
         whole = len(head) < limits.prolog_bytes
         raise ExtractRefused("extract.malformed" if whole else "extract.prolog", rule="K004", file=file, line=1)
+    return len(head) - len(body) + root_at
 
 
 def _plain(name: bytes) -> str:

@@ -1,7 +1,8 @@
-"""The XML reader: bytes to columns in one pass of expat; hostile files are refused as soon as they show themselves.
+"""The XML reader: bytes to columns in one pass; hostile files are refused as soon as they show themselves.
 
-expat and not lxml: its start handler hands over a list without building a node. Everything that lxml would have refused
-(entities, depth, huge values) is refused here first; the generated XSD says the same and a test holds them together.
+expat judges every byte, and not lxml: it builds no nodes. Everything that lxml would have refused (entities, depth,
+huge values) is refused here first; the generated XSD says the same and a test holds them together. What is plain, as
+nearly all is, is cut at its quotes (`extract_cut`); the rest is taken from expat's events (`extract_events`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import compress, repeat
 from pathlib import Path
 from typing import BinaryIO, cast
 from xml.parsers import expat
@@ -21,12 +21,16 @@ import pyarrow.compute as pc
 from ipis.kernel import extract_prolog
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.extract import Extract, Judge, Limits, Progress
-from ipis.kernel.extract_batch import Breach, Ints, Pile, Rows, Table, new_tables, refusal, shown
+from ipis.kernel.extract_batch import Breach, Ints, Pile, Rows, Run, Table, new_tables, refusal, shown
+from ipis.kernel.extract_cut import Cutter
+from ipis.kernel.extract_events import Events, deafen
 from ipis.kernel.layout import Layout, RecordType
 
 _CHUNK = 64 << 10
+_PIECE = 2 * _CHUNK
+"""Bytes that are cut together: few enough to stay in the processor's cache."""
 _RUN = 1 << 12
-"""Events that are gathered together: few enough to stay in the processor's cache."""
+"""Events that are gathered together, for the same reason."""
 _BATCH = 1 << 16
 """Records that are spread over their columns together: enough to pay for the calls."""
 _SPACE = " \t\r\n"
@@ -40,36 +44,15 @@ def read_file(path: Path, layout: Layout, limits: Limits, progress: Progress | N
     if size > limits.file_bytes:
         raise ExtractRefused("extract.too_big", rule="K004", file=path.name, bytes=size, most=limits.file_bytes)
     with path.open("rb") as source:
-        extract_prolog.check(source.read(limits.prolog_bytes), path.name, limits)
+        root_at = extract_prolog.check(source.read(limits.prolog_bytes), path.name, limits)
         source.seek(0)
         reader = _Reader(path, layout, limits, judge)
-        reader.run(source, size, progress)
+        reader.run(source, root_at, lambda done: None if progress is None else progress(done, size))
     if reader.trailer is None:
         raise ExtractRefused("extract.no_trailer", rule="K011", file=path.name)
-    _check_sum(path, reader.trailer, reader.trailer_at)
+    _check_sum(path, reader.trailer, reader.events.marked_at)
     tables = {name: table.finish() for name, table in reader.tables.items()}
     return Extract(reader.header, tables, reader.trailer, "xml", "utf-8")
-
-
-@dataclass(slots=True)
-class _Run:
-    """What expat has told since the last run: starts and ends in order, names and attributes of the starts, text.
-
-    Flat lists, so that the handlers of ends and text are the lists' own methods (no Python frame for either) and the
-    list of each start's attributes is let go at once.
-    """
-
-    order: list[int | str] = field(default_factory=list)
-    """For a start the length of its attributes, for an end the element's name."""
-    names: list[str] = field(default_factory=list)
-    attributes: list[str] = field(default_factory=list)
-    """[name, value, …] of all starts, one after the other."""
-    text: list[str] = field(default_factory=list)
-
-    def clear(self) -> None:
-        self.order.clear()
-        self.names.clear()
-        self.attributes.clear()
 
 
 @dataclass(slots=True)
@@ -80,10 +63,13 @@ class _Reader:
     judge: Judge | None
     header: Mapping[str, str | None] = field(default_factory=dict)
     trailer: Mapping[str, str | None] | None = None
-    trailer_at: int = 0
     tables: dict[str, Table] = field(init=False)
+    events: Events = field(default_factory=Events)
     _elements: list[RecordType] = field(init=False)
     _pile: Pile = field(init=False)
+    _parser: expat.XMLParserType = field(init=False)
+    _fed: int = 0
+    _silent: int = 0
     _depth: int = 0
     _starts: int = 0
     _persons: int = 0
@@ -95,143 +81,144 @@ class _Reader:
         self.tables = new_tables(list(self.layout.records.values()))
         self._elements = list(self.layout.by_element().values())
         self._pile = Pile(self._elements, self.limits)
+        self._parser = expat.ParserCreate("UTF-8")
+        self._parser.ordered_attributes = True
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = self._doctype
+        self.events.listen(self._parser, self.layout.trailer.element)
 
-    def run(self, source: BinaryIO, size: int, progress: Progress | None) -> None:
-        """Feed the file to expat in chunks and take the events in batches."""
-        told = _Run()
-        parser = self._parser(told)
-        done = silent = 0
-        while chunk := source.read(_CHUNK):
-            before = len(told.order)
-            self._parse(parser, chunk, done)
-            done += len(chunk)
-            silent = silent + len(chunk) if len(told.order) == before else 0
-            if silent > self.limits.silent_bytes:
-                raise ExtractRefused("extract.silent", rule="K004", file=self.path.name, most=self.limits.silent_bytes)
-            self._check_text(told.text, parser)
-            if not self.header and told.names:
-                self._take_header(told)
-            if len(told.order) >= _RUN:
-                self._take(told)
-            if self._pile.waiting >= _BATCH:
-                self._spread()
-            if progress is not None:
-                progress(done, size)
-        self._parse(parser, b"", done, final=True)
-        self._take(told)
+    def run(self, source: BinaryIO, root_at: int, progress: Callable[[int], object]) -> None:
+        """Read prolog and header by their events, cut what is plain, and read the rest by its events again."""
+        held = source.read(_CHUNK)
+        # No value holds a `<`, so that what stands before the next one is the whole header.
+        header_ends = held.find(b"<", root_at + 1)
+        if header_ends > 0:
+            self._hear(held[:header_ends])
+            held = self._cut(source, held[header_ends:], progress)
+        while held:
+            for at in range(0, len(held), _CHUNK):
+                self._hear(held[at : at + _CHUNK])
+            progress(self._fed)
+            held = source.read(_CHUNK)
+        self._feed(b"", final=True)
+        self._take(self.events.run(self._pile.words))
         self._spread()
 
-    def _parser(self, told: _Run) -> expat.XMLParserType:
-        parser = expat.ParserCreate("UTF-8")
-        parser.ordered_attributes = True
-        parser.buffer_text = True
-        trailer = self.layout.trailer.element
-        name_it, count_it, keep = told.names.append, told.order.append, told.attributes.extend
+    def _cut(self, source: BinaryIO, held: bytes, progress: Callable[[int], object]) -> bytes:
+        """Take the file as long as it is plain; gives what has been read and not taken."""
+        words = self._pile.words
+        self._take(self.events.run(words))
+        deafen(self._parser)
+        cutter = Cutter(words)
+        while (more := source.read(_PIECE)) or held:
+            held += more
+            made = cutter.cut(held)
+            if made is None:
+                break
+            run, end = made
+            self._feed(held[:end])
+            self._take(run)
+            held = held[end:]
+            progress(self._fed)
+        self.events.listen(self._parser, self.layout.trailer.element)
+        return held
 
-        def start(name: str, attributes: list[str]) -> None:
-            name_it(name)
-            count_it(len(attributes))
-            keep(attributes)
-            if name == trailer:
-                self.trailer_at = parser.CurrentByteIndex
-
-        # With ordered_attributes the handler gets a list, which typeshed does not know.
-        parser.StartElementHandler = cast("Callable[[str, dict[str, str]], None]", start)
-        parser.EndElementHandler = told.order.append
-        parser.CharacterDataHandler = told.text.append
-        parser.StartDoctypeDeclHandler = self._doctype
-        return parser
+    def _hear(self, chunk: bytes) -> None:
+        """Take a chunk by its events."""
+        told, before = self.events, len(self.events.order)
+        self._feed(chunk)
+        self._silent = self._silent + len(chunk) if len(told.order) == before else 0
+        if self._silent > self.limits.silent_bytes:
+            raise ExtractRefused("extract.silent", rule="K004", file=self.path.name, most=self.limits.silent_bytes)
+        if told.text and "".join(told.text).strip(_SPACE):
+            line = self._parser.CurrentLineNumber
+            raise ExtractRefused("extract.text", rule="K004", file=self.path.name, line=line)
+        told.text.clear()
+        if not self.header and told.names:
+            self._take_header()
+        if len(told.order) >= _RUN:
+            self._take(told.run(self._pile.words))
 
     def _doctype(self, *_declaration: object) -> None:
         raise ExtractRefused("extract.doctype", rule="K004", file=self.path.name)
 
-    def _parse(self, parser: expat.XMLParserType, chunk: bytes, done: int, *, final: bool = False) -> None:
+    def _feed(self, chunk: bytes, *, final: bool = False) -> None:
         try:
-            parser.Parse(chunk, final)
+            self._parser.Parse(chunk, final)
         except expat.ExpatError as error:
-            raise self._malformed(error, parser, chunk, done, final=final) from None
+            raise self._malformed(error, chunk, final=final) from None
+        self._fed += len(chunk)
 
-    def _malformed(
-        self, error: expat.ExpatError, parser: expat.XMLParserType, chunk: bytes, done: int, *, final: bool
-    ) -> ExtractRefused:
+    def _malformed(self, error: expat.ExpatError, chunk: bytes, *, final: bool) -> ExtractRefused:
         """Say what kind of broken the file is; expat's own text may quote the file and is not passed on."""
         place: dict[str, object] = {"file": self.path.name, "line": error.lineno}
         if final:
             return ExtractRefused("extract.truncated", rule="K004", **place)
         if error.code == _UNDEFINED_ENTITY:
             return ExtractRefused("extract.entity", rule="K004", **place)
-        at = max(parser.ErrorByteIndex - done, 0)
+        at = max(self._parser.ErrorByteIndex - self._fed, 0)
         if at < len(chunk) and not _is_utf8(chunk[at : at + 200]):
             return ExtractRefused("extract.not_utf8", rule="K004", **place)
         return ExtractRefused("extract.malformed", rule="K004", **place)
 
-    def _check_text(self, text: list[str], parser: expat.XMLParserType) -> None:
-        if text and "".join(text).strip(_SPACE):
-            raise ExtractRefused("extract.text", rule="K004", file=self.path.name, line=parser.CurrentLineNumber)
-        text.clear()
-
-    def _take_header(self, told: _Run) -> None:
+    def _take_header(self) -> None:
         """Read and judge the header as soon as it is there, so that a wrong file is refused at once."""
+        told = self.events
         if told.names[0] != self.layout.header.element:
             raise ExtractRefused("extract.root", rule="K004", file=self.path.name, element=shown(told.names[0]))
         size = cast("int", told.order[0])
+        first = Events([size], told.names[:1], told.attributes[:size])
         alone = Pile(self._elements[:1], self.limits)
-        first = np.zeros(1, dtype=np.int64)
-        self._gather(alone, told.attributes[:size], first + size, first, first)
+        self._gather(alone, first.run(alone.words), np.zeros(1, np.int64))
         self.header = _one(alone.spread()[self.layout.header.name])
         if self.judge is not None:
             self.judge(self.header)
 
-    def _take(self, told: _Run) -> None:
-        """Put a run of events on the pile, checking that each record stands where it may."""
-        if not told.order:
-            return
-        is_start = np.fromiter(map(isinstance, told.order, repeat(int)), np.bool_, len(told.order))
-        depths = self._depth + np.cumsum(np.where(is_start, 1, -1))
-        kinds = self._kinds(told.names, depths[is_start])
-        sizes = np.fromiter(compress(told.order, is_start.tolist()), np.int64, len(kinds))
-        persons = self._persons - 1 + np.cumsum(kinds == _PERSON)
-        self._gather(self._pile, told.attributes, sizes, kinds, persons)
-        self._depth = int(depths[-1])
-        self._starts += len(kinds)
+    def _take(self, run: Run) -> None:
+        """Put a run of records on the pile, checking that each stands where it may."""
+        self._check_places(run)
+        persons = self._persons - 1 + np.cumsum(run.kinds == _PERSON)
+        self._gather(self._pile, run, persons)
+        self._depth += run.depth
+        self._starts += len(run.kinds)
         self._persons = int(persons[-1]) + 1 if len(persons) else self._persons
-        told.clear()
+        if self._pile.waiting >= _BATCH:
+            self._spread()
 
-    def _kinds(self, names: list[str], depths: Ints) -> Ints:
-        """Give each start the number of its element; refuse unknown and misplaced ones."""
+    def _check_places(self, run: Run) -> None:
+        """Refuse records that are unknown, at another depth than their kind's, or behind the trailer."""
         last = len(self._elements) - 1
-        numbers = {record.element: number for number, record in enumerate(self._elements)}
-        kinds = np.fromiter(map(numbers.get, names, repeat(-1)), np.int64, len(names))
         expected = np.array([1, 2, *([3] * (last - 2)), 2, 0])
-        wrong = np.flatnonzero(depths != expected[kinds])
-        after = np.flatnonzero(kinds == last)
+        wrong = np.flatnonzero(self._depth + run.depths != expected[run.kinds])
+        after = np.flatnonzero(run.kinds == last)
         if len(after) or self._ended:
-            wrong = np.sort(np.append(wrong, np.arange(0 if self._ended else int(after[0]) + 1, len(names))))
+            wrong = np.sort(np.append(wrong, np.arange(0 if self._ended else int(after[0]) + 1, len(run.kinds))))
             self._ended = True
         if len(wrong):
             place = int(wrong[0])
-            code = "extract.unknown_record" if kinds[place] < 0 else "extract.misplaced"
-            raise self._refusal(Breach(self._starts + place, code, element=shown(names[place])))
-        return kinds
+            kind = int(run.kinds[place])
+            code = "extract.unknown_record" if kind < 0 else "extract.misplaced"
+            name = run.names[0][place] if kind < 0 else self._elements[kind].element
+            raise self._refusal(Breach(self._starts + place, code, element=shown(name)))
 
-    def _gather(self, pile: Pile, attributes: list[str], sizes: Ints, kinds: Ints, persons: Ints) -> None:
+    def _gather(self, pile: Pile, run: Run, persons: Ints) -> None:
         try:
-            pile.gather(attributes, sizes, kinds, persons)
+            pile.gather(run, persons)
         except Breach as breach:
             raise self._refusal(breach) from None
 
     def _spread(self) -> None:
         """Make columns of all that was gathered; nested rows get the number of the person they stand under."""
         made = self._pile.spread()
-        own = made["person"].texts["brukerNr"]
+        own = made["person"].columns["brukerNr"]
         known, first = pa.concat_arrays([self._last_person, own]), self.tables["person"].rows
         for name, table in self.tables.items():
             rows = made[name]
             if name != "person":
                 parents = known.take(pa.array(rows.persons - first + 1))
-                self._check_parents(rows.texts["brukerNr"], parents, rows.starts)
-                rows.texts["brukerNr"] = parents
-            table.add(rows.texts, pa.array(rows.persons.astype(np.int32)))
+                self._check_parents(rows.columns["brukerNr"], parents, rows.starts)
+                rows.columns["brukerNr"] = parents
+            table.append(rows.columns, pa.array(rows.persons.astype(np.int32)))
         self._last_person = known[-1:]
         trailer = made[self.layout.trailer.name]
         if len(trailer.starts):
@@ -251,7 +238,7 @@ class _Reader:
 
 
 def _one(rows: Rows) -> dict[str, str | None]:
-    return {name: texts[0].as_py() for name, texts in rows.texts.items()}
+    return {name: texts[0].as_py() for name, texts in rows.columns.items()}
 
 
 def _line_of_start(path: Path, wanted: int) -> int:
