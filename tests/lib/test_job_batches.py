@@ -120,6 +120,28 @@ def test_two_workers_share_a_queue_and_take_no_job_twice():
     assert Job.claim_more("load", "three", 9) == []
 
 
+def beside(subject):
+    """Another worker that is at work on one job."""
+    Job.objects.filter(subject=subject).update(state=JobState.RUNNING, claimed_by="elsewhere:1")
+
+
+def test_beside_another_worker_one_takes_its_share_of_what_waits():
+    step = Step()
+    queue(*"abcdefghi")
+    beside("a")
+    run(step)
+    assert step.given == [list("bcde"), list("fg"), ["h"], ["i"]]
+
+
+def test_what_is_too_few_to_part_is_taken_whole():
+    step = Step()
+    queue(*"abcde")
+    beside("a")
+    worker = Worker(jobs=Job, steps={"load": Batch(step.prepare, 10, least=3)}, poll_seconds=0.01)
+    worker.run(once=True)
+    assert step.given == [list("bcd"), ["e"]]
+
+
 def test_what_another_worker_takes_between_look_and_claim_is_left_to_it(monkeypatch):
     queue("a", "b", "c")
     one = Job.claim(["load"], "one")

@@ -99,10 +99,11 @@ def test_what_a_silent_worker_held_is_given_back():
     assert Job.claim(["load"], "one") is not None
 
 
-def test_what_a_dead_worker_of_this_host_held_is_given_back_at_once():
+@pytest.mark.parametrize("name", ["{host}:999999999", "helper:{host}:999999999:"])
+def test_what_a_dead_worker_of_this_host_held_is_given_back_at_once(name):
     """Its process is gone, so there is no lease to wait for."""
     Job.queue("load", "a")
-    Job.claim(["load"], f"{socket.gethostname()}:999999999")
+    Job.claim(["load"], name.format(host=socket.gethostname()))
     assert Job.sweep() == 1
 
 

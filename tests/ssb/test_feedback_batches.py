@@ -141,20 +141,3 @@ def test_a_helper_makes_feedback_and_nothing_else(room, peak):
     assert len(tilbakemeldinger()) == 5
     assert {state for _, state, _ in jobs("push")} == {"queued"}
     assert OutboxMail.objects.count() == 0
-
-
-def test_helpers_run_beside_the_two_workers(monkeypatch, tmp_path):
-    from ipis.kernel.errors import OurFault
-    from ipis.ssb import work
-
-    started = []
-
-    def command(_file, role, **_):
-        started.append(role.value)
-        return ["false"] if len(started) == 4 else ["sleep", "30"]
-
-    monkeypatch.setattr(work, "_command", command)
-    with pytest.raises(OurFault) as caught:
-        work.run_both(tmp_path / "settings.toml", once=False, helpers=2)
-    assert started == ["intake", "feedback", "helper", "helper"]
-    assert caught.value.params["role"] == "helper"

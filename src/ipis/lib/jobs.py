@@ -8,6 +8,7 @@ Leases follow real time, never the business clock.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import socket
@@ -94,10 +95,20 @@ class Job(models.Model):
     @classmethod
     def claim_more(cls, kind: str, worker: str, most: int) -> list[Self]:
         """Take up to so many further jobs of a kind that are due and were never tried, the oldest first."""
-        pks = list(cls._due([kind]).filter(attempt=0)[:most])
+        pks = list(cls._never_tried(kind)[:most])
         if not pks or not cls._take(pks, worker):
             return []
         return list(cls._held(worker).filter(pk__in=pks).order_by("id"))
+
+    @classmethod
+    def waiting(cls, kind: str) -> int:
+        """Count the jobs of a kind that are due and were never tried."""
+        return cls._never_tried(kind).count()
+
+    @classmethod
+    def workers(cls, kind: str) -> int:
+        """Count the workers that are at work on a kind."""
+        return cls.objects.filter(kind=kind, state=JobState.RUNNING).values("claimed_by").distinct().count()
 
     @classmethod
     def give_back(cls, jobs: Sequence[Self]) -> None:
@@ -112,6 +123,10 @@ class Job(models.Model):
             models.Q(next_try_at=None) | models.Q(next_try_at__lte=datetime.now(UTC))
         )
         return due.order_by("id").values_list("pk", flat=True)
+
+    @classmethod
+    def _never_tried(cls, kind: str) -> models.QuerySet[Self, int]:
+        return cls._due([kind]).filter(attempt=0)
 
     @classmethod
     def _take(cls, pks: list[int], worker: str) -> int:
@@ -183,6 +198,8 @@ class Batch(Generic[J]):
 
     prepare: Callable[[Sequence[J]], Iterable[tuple[J, Callable[[], None]]]]
     most: int
+    least: int = 1
+    """Beside other workers one takes its share of what waits, but not less than this, as long as there is so much."""
 
     @classmethod
     def of_each(cls, step: Callable[[J], None], most: int) -> Self:
@@ -229,10 +246,15 @@ class Worker(Generic[J]):
             with _Heartbeat([job]):
                 self._run(job, partial(step, job))
             return True
-        more = self.jobs.claim_more(job.kind, self.name, step.most - 1) if job.attempt == 1 and step.most > 1 else []
+        more = self._more(job, step) if job.attempt == 1 and step.most > 1 else []
         with _Heartbeat([job, *more]):
             self._run_batch([job, *more], step)
         return True
+
+    def _more(self, job: J, step: Batch[J]) -> list[J]:
+        """Claim what is prepared together with a job: others of its kind, no more than this worker's share."""
+        share = math.ceil((1 + self.jobs.waiting(job.kind)) / max(1, self.jobs.workers(job.kind)))
+        return self.jobs.claim_more(job.kind, self.name, min(step.most, max(step.least, share)) - 1)
 
     def _run_tick(self, tick: Callable[[], object]) -> None:
         """Do what falls due by itself; a fault there, as a season pack caught half copied, must not end the worker."""
@@ -325,9 +347,9 @@ def _close_broken_connections() -> None:
 
 
 def _is_gone(worker: str) -> bool:
-    """Tell whether the worker ran on this host and its process has ended."""
-    host, _, pid = worker.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    """Tell whether the worker ran on this host and its process has ended; what stands before the host is its role."""
+    host, _, pid = worker.rstrip(":").rpartition(":")
+    if host.rpartition(":")[2] != socket.gethostname() or not pid.isdigit():
         return False
     return not Path(f"/proc/{pid}").exists() if Path("/proc/self").exists() else False
 

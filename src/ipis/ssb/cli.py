@@ -54,10 +54,10 @@ def work(
 
     room = SsbSettings.load(settings)
     if only is None:
-        workers.run_both(settings, once=once, helpers=room.helpers)
+        workers.run_both(settings, once=once)
         return
     _configure(room)
-    workers.run_role(room, only, once=once)
+    workers.run_role(room, only, settings, once=once)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -30,8 +31,9 @@ class SsbSettings(RoomSettings):
     """How many forsendelser may stand begun but not handed over; beyond it TPF is asked to come again."""
     child_memory_mib: int = Field(default=1536, ge=256)
     """Address space of the process that reads strangers' Parquet, beyond what it starts with."""
-    helpers: int = Field(default=0, ge=0, le=64)
-    """Processes that make feedback beside the feedback worker, for a peak: one for each further core."""
+    helpers: int | None = Field(default=None, ge=0, le=64)
+    """Processes at most that the feedback worker calls to its side at a peak; they leave after it. Each takes up to 1.5
+    GiB. None: one for each further core of the machine, counted at start."""
     kill_at: str = ""
     """Test only: the named point of a step at which the process kills itself, to show that nothing is lost."""
 
@@ -51,6 +53,11 @@ class SsbSettings(RoomSettings):
             if (url or name == "public_url") and not is_safe_url(url, self.environment):
                 raise ValueError(f"{name}: give an https address (http only to loopback, in demo and test)")
         return self
+
+    @property
+    def most_helpers(self) -> int:
+        """Give how many helpers there may be: as set, or one for each further core that this process may use."""
+        return len(os.sched_getaffinity(0)) - 1 if self.helpers is None else self.helpers
 
     @property
     def pack_files(self) -> list[Path]:

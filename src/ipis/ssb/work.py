@@ -1,7 +1,8 @@
 """Which process does which work: the intake worker opens data, the feedback worker PINs and contacts.
 
-`ipis ssb work` runs them as processes of their own, so that only the feedback role reads the feedback identity. Helpers
-share its queue on a peak: jobs are claimed by one conditional UPDATE, so any number may judge, but one writes mails.
+`ipis ssb work` runs them as processes of their own, so that only the feedback role reads the feedback identity. At a
+peak the feedback worker calls helpers: jobs are claimed by one conditional UPDATE, so any number may judge, but one
+writes mails.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipis.kernel.errors import OurFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ipis.lib.jobs import Batch, Worker
     from ipis.ssb.register.models import Job
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _SWEEP_EVERY = timedelta(minutes=10)
 _STOP_SECONDS = 8.0
+_LOOK_SECONDS = 0.5
 _LOADED_TOGETHER = 32
 
 
@@ -39,26 +43,31 @@ class Role(StrEnum):
     FEEDBACK = "feedback"
     """Validates, makes feedback, writes mails, pushes to the portal."""
     HELPER = "helper"
-    """Validates and makes feedback beside the feedback worker; writes no mail and pushes nothing."""
+    """Validates and makes feedback beside the feedback worker, at a peak; writes no mail and pushes nothing."""
 
 
-def run_role(settings: SsbSettings, role: Role, *, once: bool) -> None:
-    """Work in one role until stopped, or until nothing is due."""
+def run_role(settings: SsbSettings, role: Role, settings_file: Path, *, once: bool) -> None:
+    """Work in one role until stopped, or until nothing is due; whom it calls to its side reads the same file."""
     stop = threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-    runs = {Role.INTAKE: _run_intake, Role.FEEDBACK: _run_feedback, Role.HELPER: _run_helper}
+    helper = _command(settings_file, Role.HELPER, once=True)
+    runs: dict[Role, Callable[[SsbSettings, threading.Event, bool], None]] = {
+        Role.INTAKE: _run_intake,
+        Role.FEEDBACK: partial(_run_feedback, helper=helper),
+        Role.HELPER: _run_helper,
+    }
     runs[role](settings, stop, once)
 
 
-def run_both(settings_file: Path, *, once: bool, helpers: int = 0) -> None:
+def run_both(settings_file: Path, *, once: bool) -> None:
     """Run the roles as processes of their own; once: both in turn, intake again at last for R4."""
     if once:
         for role in (Role.INTAKE, Role.FEEDBACK, Role.INTAKE):
             _check(subprocess.run(_command(settings_file, role, once=True), check=False).returncode, role)
         return
-    roles = [Role.INTAKE, Role.FEEDBACK, *[Role.HELPER] * helpers]
+    roles = (Role.INTAKE, Role.FEEDBACK)
     _wait_for_any([(role, subprocess.Popen(_command(settings_file, role, once=False))) for role in roles])
 
 
@@ -86,9 +95,15 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
         _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.INTAKE)), once=once)
 
 
-def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
+def _run_feedback(
+    settings: SsbSettings,
+    stop: threading.Event,
+    once: bool,  # noqa: FBT001 - one switch
+    helper: Sequence[str],
+) -> None:
     from ipis.lib.jobs import Worker
     from ipis.ssb.feedback import steps as feedback
+    from ipis.ssb.feedback.peak import Peak
     from ipis.ssb.intake.mails import MAIL, MailWriter, queue_due
     from ipis.ssb.keys import feedback_keys
     from ipis.ssb.register import outbox
@@ -99,12 +114,18 @@ def _run_feedback(settings: SsbSettings, stop: threading.Event, once: bool) -> N
         MAIL: MailWriter(settings, keys.identity).write,
         **feedback.steps(settings, keys),
     }
-    ticks = (
-        lambda: queue_due(clock.now()),
-        lambda: outbox.deliver(settings, clock),
-        *feedback.ticks(settings, keys),
-    )
-    _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.FEEDBACK)), once=once)
+    with Peak(helper, settings.most_helpers) as peak:
+        ticks = (
+            lambda: queue_due(clock.now()),
+            lambda: outbox.deliver(settings, clock),
+            *feedback.ticks(settings, keys),
+            peak.call,
+        )
+        worker = Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.FEEDBACK))
+        _work(worker, once=once)
+        if once and peak.wait(stop):
+            # What the helpers made is pushed in this round too.
+            _work(worker, once=True)
 
 
 def _run_helper(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
@@ -113,12 +134,28 @@ def _run_helper(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     from ipis.ssb.keys import feedback_keys
     from ipis.ssb.register.models import Job
 
+    if once:
+        _leave_with_caller(stop)
     steps = {
         kind: step
         for kind, step in feedback.steps(settings, feedback_keys(settings)).items()
         if isinstance(step, Batch)
     }
     _work(Worker(jobs=Job, steps=steps, stop=stop, name=_claim(Role.HELPER)), once=once)
+
+
+def _leave_with_caller(stop: threading.Event) -> None:
+    """Stop, and end soon after, when the process that called this one is gone: nobody else would end it."""
+    caller = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == caller:
+            time.sleep(_LOOK_SECONDS)
+        stop.set()
+        time.sleep(_STOP_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _claim(role: Role) -> str:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from ipis.ssb.register.models import Job
     from ipis.ssb.settings import SsbSettings
 
-_TOGETHER = 128
+TOGETHER = 128
 """Deliveries judged in one run at most: the start of a run is shared, and memory stays bounded."""
+_ALONE = 16
+"""Deliveries that are not parted among workers: so many cost as much as the start of a run."""
 _EVENTS_EVERY = timedelta(seconds=5)
 _SWEEP_EVERY = timedelta(minutes=10)
 
@@ -29,8 +31,8 @@ def steps(settings: SsbSettings, keys: FeedbackKeys) -> dict[str, Callable[[Job]
     """Give the step of each kind of job."""
     judge = Judge(settings, keys.identity)
     return {
-        FEEDBACK: Batch(make.Maker(settings, keys, judge).make_many, _TOGETHER),
-        REVALIDATE: Batch(Revalidator(settings, judge).revalidate_many, _TOGETHER),
+        FEEDBACK: Batch(make.Maker(settings, keys, judge).make_many, TOGETHER, _ALONE),
+        REVALIDATE: Batch(Revalidator(settings, judge).revalidate_many, TOGETHER, _ALONE),
         portal.PUSH: partial(portal.push, settings=settings, key=keys.push),
     }
 
