@@ -119,23 +119,35 @@ def place_persons(stacked: Stacked, persons: Stacked | None, *, own: bool) -> St
 
 
 def _owners(deliveries: NDArray[np.int32], numbers: NDArray[np.int64], persons: Stacked) -> pa.Array:
-    """Find each row's person by delivery and number among the persons of all deliveries.
+    """Find each row's person by delivery and number among the persons of all deliveries (a negative number: none).
 
     A person without a row of its own gets a place behind them all: its rows still belong together.
     """
-    known = persons.deliveries.astype(np.int64) << 32 | np.asarray(persons.table["_row"]).astype(np.int64)
-    wanted = deliveries.astype(np.int64) << 32 | np.maximum(numbers, 0)
-    order = None if bool(np.all(known[1:] > known[:-1])) else np.argsort(known, kind="stable")
-    places = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
-    if len(known):
-        found = places if order is None else order[places]
-        unknown = known[found] != wanted
+    rows = np.asarray(persons.table["_row"])
+    first, counts = persons.starts[:-1], np.diff(persons.starts)
+    if bool(np.array_equal(rows, np.arange(len(rows)) - np.repeat(first, counts))):
+        # Persons are numbered as they stand.
+        found = (first[deliveries] + numbers).astype(np.int32)
+        unknown = numbers >= counts[deliveries]
     else:
-        found, unknown = np.zeros(len(wanted), np.int64), np.ones(len(wanted), np.bool_)
+        found, unknown = _sought(deliveries, numbers, persons.deliveries, rows)
     if unknown.any():
-        _, behind = np.unique(wanted[unknown], return_inverse=True)
-        found[unknown] = len(known) + behind
-    return pa.array(found.astype(np.int32), mask=numbers < 0)
+        _, behind = np.unique(deliveries[unknown].astype(np.int64) << 32 | numbers[unknown], return_inverse=True)
+        found[unknown] = len(rows) + behind
+    return pa.array(found, mask=numbers < 0)
+
+
+def _sought(
+    deliveries: NDArray[np.int32], numbers: NDArray[np.int64], of: NDArray[np.int32], rows: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Seek each row's delivery and number among those of the persons; give the place, and where there is none."""
+    known = of.astype(np.int64) << 32 | rows
+    wanted = deliveries.astype(np.int64) << 32 | np.maximum(numbers, 0)
+    order = np.argsort(known, kind="stable").astype(np.int32)
+    if not len(order):
+        return np.zeros(len(wanted), np.int32), np.ones(len(wanted), np.bool_)
+    found = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
+    return found, known[found] != wanted
 
 
 def _columns(record: RecordType, tables: Sequence[pa.Table]) -> list[str]:

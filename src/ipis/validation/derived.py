@@ -146,6 +146,15 @@ class Resolver:
                 waiting.extend(self.done[identity].reads if identity in self.done else ())
         return found
 
+    def word(self, owner: str, name: str) -> Derived | None:
+        """Give a derived column that is a text in the year's own code list, looked up by a code (None: another)."""
+        derived = self.done.get((owner, name))
+        if derived is None or derived.declaration.kind != "lookup" or len(derived.list_keys) != 1:
+            return None
+        listing = self.world.lists[derived.other]
+        of_the_year = listing.columns is not None and not listing.source
+        return derived if of_the_year and derived.info.type is derived.inputs[0].type is Type.TEXT else None
+
     def schema(self, record: str) -> Schema:
         """Give what an expression over a record type or derived table may name by now."""
         known = self.world.schemas.get(record)

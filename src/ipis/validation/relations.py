@@ -18,6 +18,7 @@ from ipis.validation.compile import HEADER, SQL_TYPES, Scope, quote, stored_name
 from ipis.validation.content import ROW_KEYS, Content, Stacked, linked, place_persons, rows_of, stack
 from ipis.validation.declared import PERSON
 from ipis.validation.engines import ScanFailed, engine_named
+from ipis.validation.side_by_side import side_by_side
 from ipis.validation.tally import taken
 from ipis.validation.terms import Type
 
@@ -75,7 +76,8 @@ class Relations:
 
     `needed` says which columns of which relation anyone will read; the others are not set up. `general` statements
     hold for any delivery: every column may have invalid values and every relation rows, whether or not it is so in this
-    one. They are longer, but all runs of a kind write the same, and what is planned is planned once.
+    one. They are longer, but all runs of a kind write the same, and what is planned is planned once. `judged` are the
+    fields whose states are asked for besides (None: all).
     """
 
     engine: Engine
@@ -92,6 +94,7 @@ class Relations:
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     dirty: dict[str, frozenset[str]] = field(default_factory=dict)
     general: bool = False
+    judged: frozenset[tuple[str, str]] | None = None
 
     @property
     def scope(self) -> Scope:
@@ -122,20 +125,29 @@ class Relations:
 
     def _add_records(self, contents: Sequence[Content]) -> None:
         """Register every record type's table, invalid values emptied and flagged; one not handed in has no rows."""
-        tables = [content.tables for content in contents]
-        stacks = {
-            name: stack(record, tables, self.collection) for name, record in self.collection.layout.records.items()
-        }
-        for number, (name, record) in enumerate(self.collection.layout.records.items()):
+        tables, records = [content.tables for content in contents], self.collection.layout.records
+        stacked = side_by_side(
+            lambda record: stack(record, tables, self.collection), records.values(), rows_of(contents)
+        )
+        stacks = dict(zip(records, stacked, strict=True))
+        for number, (name, record) in enumerate(records.items()):
             placed = place_persons(stacks[name], stacks.get(PERSON), own=name == PERSON)
-            fields = [each for each in record.fields.values() if not each.identity]
-            states = {each.name: layout_rules.states(self.collection, each, placed.table) for each in fields}
+            states = self._states(record, placed.table)
             self.tables[name], self.states[name] = placed.table, states
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
             self.dirty[name] = self._dirty(record, placed.table, states)
             self.sources[name] = self._source(record, placed, states, columns, contents, self.dirty[name])
             self.names[name] = self._expose(f"t{number}", self.sources[name])
+
+    def _states(self, record: RecordType, table: pa.Table) -> dict[str, NDArray[np.int8]]:
+        """Judge the fields that a rule of the layout is about, or whose values someone reads."""
+        fields = [each for each in record.fields.values() if not each.identity]
+        if self.judged is not None:
+            asked = self.needed | self.judged
+            fields = [each for each in fields if (record.name, each.name) in asked]
+        found = side_by_side(lambda each: layout_rules.states(self.collection, each, table), fields, table.num_rows)
+        return dict(zip((each.name for each in fields), found, strict=True))
 
     def _add_last_year(self, contents: Sequence[Content], counted: list[Derived]) -> None:
         """Register what is counted of the year before."""
@@ -320,6 +332,9 @@ class Relations:
         if column.table and column.name in world.period(self.collection):
             return pa.array([world.period(self.collection)[column.name]] * len(places))
         if name not in self.sources[relation].table.column_names:
+            word = self.resolver.word(relation, name)
+            if word is not None:
+                return self._words(word, relation, places)
             answer = self.engine.query(f"SELECT _at, {quote(name)} FROM {self.names[relation]}")
             order = _in_order(answer)
             values = answer[name] if order is None else answer[name].take(order)
@@ -327,6 +342,14 @@ class Relations:
                 self.sources[relation], table=self.sources[relation].table.append_column(name, values)
             )
         return taken(self.sources[relation].table[name], places)
+
+    def _words(self, word: Derived, relation: str, places: NDArray[np.intp]) -> pa.Array:
+        """Look up in a code list what some rows' codes mean."""
+        (key,) = word.list_keys
+        listed = self._first_of_each(self.collection.codes[word.other], word.list_keys)
+        codes = taken(self.sources[relation].table[stored_name(word.inputs[0])], places)
+        at = pc.index_in(codes.cast(pa.string()), value_set=listed[key].combine_chunks(), skip_nulls=True)
+        return listed[str(word.declaration.options["value"])].combine_chunks().take(at)
 
     def _has_rows(self, owner: str) -> bool:
         """Tell whether a relation has rows, or in general may have."""
