@@ -48,6 +48,19 @@ def test_check_finds_what_was_planted_and_nothing_else(years, tmp_path, year, ko
     assert bool(listed) is (share > 0)
 
 
+@pytest.mark.parametrize(
+    ("year", "kommune", "seed", "share"),
+    [
+        pytest.param(2016, "0301", 16, 0.7, id="the one score that differed is no code"),
+        pytest.param(2017, "1144", 35, 0.6, id="the same, another year"),
+        pytest.param(2016, "0301", 34, 0.5, id="a second service of a person who died on the last day"),
+    ],
+)
+def test_what_follows_from_a_fault_is_listed_too(years, tmp_path, year, kommune, seed, share):
+    """Found among many seeds."""
+    compare(years[year], tmp_path, kommune, persons=2500, faults=share, seed=seed)
+
+
 @pytest.mark.parametrize(("persons", "seed"), [(1, 0), (2, 1), (3, 0), (10, 1), (50, 0)])
 def test_small_extracts_too_where_one_person_tips_a_share(years, tmp_path, persons, seed):
     for share in (0.0, 1.0):

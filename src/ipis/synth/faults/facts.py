@@ -90,6 +90,14 @@ def odd_scores(plot: Plot, row: Row) -> list[Finding]:
     return found
 
 
+def flat_scores(plot: Plot, row: Row, *, unknown: str) -> list[Finding]:
+    """Give what follows when one score of an assessment cannot be read: the others may all be the same."""
+    names = plot.collection.layout.records["vurdering"].families["F"]
+    given = [row[name] for name in names if name != unknown and row[name] is not None]
+    flat = unknown in names and len(given) > 1 and len(set(given)) == 1
+    return [plot.finding("K096", row, "")] if flat else []
+
+
 def minutes(row: Row) -> int:
     """Give the granted minutes a week."""
     return 60 * int(row["timerUke"] or 0) + int(row["minutterUke"] or 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ipis.kernel.layout import Field, Kind, Layout
-from ipis.synth.faults.facts import stale_assessment
+from ipis.synth.faults.facts import flat_scores, stale_assessment
 from ipis.synth.faults.plot import NO_DATE, Fault, Finding, Plot, Row
 
 # Keys and identity have entries of their own: what hangs on them has consequences.
@@ -47,8 +47,13 @@ class _Planter:
         if row is None:
             return None
         row.put(self.field.name, self.value)
-        follows = stale_assessment(plot) if (self.record, self.field.name) == ("vurdering", "dato") else []
-        return [plot.finding(self.rule, row, self.field.name), *follows]
+        return [plot.finding(self.rule, row, self.field.name), *self._follows(plot, row)]
+
+    def _follows(self, plot: Plot, row: Row) -> list[Finding]:
+        """Give what an assessment breaks besides when its day is unknown, or the one score that differed."""
+        if self.record != "vurdering":
+            return []
+        return stale_assessment(plot) if self.field.name == "dato" else flat_scores(plot, row, unknown=self.field.name)
 
     def _suits(self, row: Row) -> bool:
         if row[self.field.name] is not None:

@@ -57,7 +57,7 @@ def _nursing_in_institution(plot: Plot) -> list[Finding] | None:
         start = row.day("startDato")
         return row["kode"] == LONG_TERM and running(plot, row) and start is not None and start < last - 60 * _DAY
 
-    if plot.one("tjeneste", suits) is None:
+    if plot.person["dodsDato"] is not None or plot.one("tjeneste", suits) is None:
         return None
     return [plot.finding("K082", _add(plot, _NURSING, last - plot.rng.randint(31, 59) * _DAY), "startDato")]
 
