@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -19,9 +19,9 @@ from ipis.kernel.answers import SVAR, SVAR_SCHEMA, keys_in
 from ipis.kernel.errors import ParcelRefused
 from ipis.kernel.layout import Field, Kind, Layout, RecordType
 
-_NOTHING: Final = pa.scalar("-", pa.large_string())
-"""How a cell without a value stands in a row that is summed up."""
-_EMPTY: Final = pa.array([], pa.large_string())
+_FIXED: Final = ("-", "\n")
+"""How a cell without a value stands in a row that is summed up, and what ends the row."""
+_NOTHING_AT, _LINE_FEED_AT = 0, 1
 _MUCH: Final = 1 << 30
 """Bytes of a column that is not put together as it is."""
 KEY: Final = "person_key"
@@ -101,25 +101,32 @@ def content_sha256(
     tables: Mapping[str, pa.Table], lokal: pa.Table, layout: Layout, answers: pa.Table | None = None
 ) -> str:
     """Sum up what rows and answers say, whatever their keys: the same for the same in any forsendelse (K014)."""
-    digest, known = hashlib.sha256(), _Known.of(lokal)
-    for name, record in layout.records.items():
-        digest.update(name.encode() + b"\n")
-        columns = [_column(tables[name], field) for field in travelling_fields(record)]
-        digest.update(_canonical_rows(columns, known))
+    parts = {
+        name: [_column(tables[name], field) for field in travelling_fields(record)]
+        for name, record in layout.records.items()
+    }
     if answers is not None:
-        digest.update(f"{SVAR}\n".encode())
-        digest.update(_canonical_rows([answers[name] for name in SVAR_SCHEMA.names], known))
+        parts[SVAR] = [answers[name] for name in SVAR_SCHEMA.names]
+    cells, places = _cells([column for columns in parts.values() for column in columns], lokal)
+    digest = hashlib.sha256()
+    for name, columns in parts.items():
+        digest.update(f"{name}\n".encode())
+        digest.update(_canonical_rows(cells, list(islice(places, len(columns)))))
     return digest.hexdigest()
 
 
-def _canonical_rows(columns: Sequence[pa.ChunkedArray], known: _Known) -> memoryview:
-    """Write rows as lines in bytewise order; columns of whole numbers are local keys, all others text."""
-    if not columns or not len(columns[0]):
+def _canonical_rows(cells: pa.LargeStringArray, places: Sequence[NDArray[np.int32]]) -> memoryview:
+    """Write rows as lines in bytewise order; for each column the places of its cells."""
+    if not places or not len(places[0]):
         return memoryview(b"")
-    texts = _text_cells([column for column in columns if column.type != pa.int64()])
-    cells = [known.cells_at(column) if column.type == pa.int64() else next(texts) for column in columns]
-    line_feed = pa.scalar("\n", pa.large_string())
-    rows = pc.binary_join_element_wise(*cells, line_feed, pa.scalar("", pa.large_string()))
+    count, width = len(places[0]), len(places) + 1
+    grid = np.full((count, width), _LINE_FEED_AT, np.int32)
+    for at, column in enumerate(places):
+        grid[:, at] = column
+    # Taken row by row, the cells stand joined: every so many of their bounds is that of a row.
+    _, bounds, text = cells.take(pa.array(grid.reshape(-1))).buffers()
+    ends = np.frombuffer(bounds, np.int64)[: count * width + 1 : width].copy()
+    rows = pa.Array.from_buffers(pa.large_string(), count, [None, pa.py_buffer(ends), text])
     return _values(rows.take(pc.sort_indices(rows)))
 
 
@@ -130,28 +137,36 @@ def _values(chunk: pa.LargeStringArray) -> memoryview:
     return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What stands behind local keys, as cells that are made once: the same value stands in many rows."""
+def _cells(
+    columns: Sequence[pa.ChunkedArray], lokal: pa.Table
+) -> tuple[pa.LargeStringArray, Iterator[NDArray[np.int32]]]:
+    """Give the cells of columns, each distinct value's once, and for each column the places of its own.
 
-    keys: NDArray[np.int64]
-    cells: pa.LargeStringArray
+    Columns of one type share their cells. Whole numbers of 64 bits are local keys, which stand for their values.
+    """
+    made = [pa.array(_FIXED, pa.large_string())]
+    places: dict[int, NDArray[np.int32]] = {}
+    for kind in dict.fromkeys(column.type for column in columns):
+        own = [number for number, column in enumerate(columns) if column.type == kind]
+        whole = _joined([columns[number] for number in own], kind)
+        if kind == pa.int64():
+            texts, indices = lokal["value"].combine_chunks(), pc.index_in(whole, lokal["local_key"].combine_chunks())
+        else:
+            coded = whole.dictionary_encode()
+            texts, indices = coded.dictionary, coded.indices
+        before = sum(map(len, made))
+        found = pc.fill_null(pc.add(indices, pa.scalar(before, pa.int32())), _NOTHING_AT).to_numpy()
+        ends = np.cumsum([len(columns[number]) for number in own])
+        places |= zip(own, np.split(found, ends[:-1]), strict=True)
+        made.append(_cell(_text(texts)))
+    return pa.concat_arrays(made), (places[number] for number in range(len(columns)))
 
-    @classmethod
-    def of(cls, lokal: pa.Table) -> _Known:
-        """Take `lokal`, which is sorted by its keys; the last cell is that of a key it does not hold."""
-        cells = [_cell(_text(lokal["value"].combine_chunks())), pa.array([_NOTHING.as_py()], pa.large_string())]
-        return cls(lokal["local_key"].to_numpy(), pa.concat_arrays(cells))
 
-    def cells_at(self, local_keys: pa.ChunkedArray) -> pa.LargeStringArray:
-        """Look up the cells of local keys."""
-        wanted = pc.fill_null(local_keys, 0).to_numpy()
-        place = np.searchsorted(self.keys, wanted)
-        found = place < len(self.keys)
-        found[found] = self.keys[place[found]] == wanted[found]
-        if local_keys.null_count:
-            found &= pc.is_valid(local_keys).to_numpy()
-        return self.cells.take(pa.array(np.where(found, place, len(self.keys))))
+def _joined(columns: Sequence[pa.ChunkedArray], kind: pa.DataType) -> pa.Array:
+    """Put columns of one type together."""
+    whole = pa.chunked_array([chunk for column in columns for chunk in column.chunks], kind)
+    # Offsets of 32 bits end at 2 GiB of text.
+    return (whole.cast(pa.large_string()) if whole.nbytes > _MUCH else whole).combine_chunks()
 
 
 def _column(table: pa.Table, field: Field) -> pa.ChunkedArray:
@@ -163,36 +178,15 @@ def _column(table: pa.Table, field: Field) -> pa.ChunkedArray:
     return raw if column.null_count == len(column) else pc.coalesce(pc.cast(column, pa.string()), raw)
 
 
-def _text_cells(columns: Sequence[pa.ChunkedArray]) -> Iterator[pa.LargeStringArray]:
-    """Give the cells of columns: those of all are made in one go, and where values repeat each distinct one's once."""
-    parts = [_distinct(column) for column in columns]
-    cells = _cell(pa.concat_arrays([values for values, _ in parts])) if parts else _EMPTY
-    at = 0
-    for values, indices in parts:
-        own = cells.slice(at, len(values))
-        at += len(values)
-        yield own if indices is None else own.take(indices)
-
-
-def _distinct(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array | None]:
-    """Give a column's distinct values as text, with their places; or all of them where few repeat."""
-    # Offsets of 32 bits end at 2 GiB of text.
-    whole = (pc.cast(column, pa.large_string()) if column.nbytes > _MUCH else column).combine_chunks()
-    coded = whole.dictionary_encode(null_encoding="encode")
-    if 2 * len(coded.dictionary) > len(whole):
-        return _text(whole), None
-    return _text(coded.dictionary), coded.indices
-
-
 def _text(values: pa.Array) -> pa.LargeStringArray:
     known = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
     return pc.cast(values if known else pc.cast(values, pa.string()), pa.large_string())
 
 
 def _cell(wide: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Write values as `<length in characters>:<text>`, or `-` for none."""
+    """Write values, none null, as `<length in characters>:<text>`."""
     length = pc.cast(pc.utf8_length(wide), pa.large_string())
-    return pc.fill_null(pc.binary_join_element_wise(length, wide, pa.scalar(":", pa.large_string())), _NOTHING)
+    return pc.binary_join_element_wise(length, wide, pa.scalar(":", pa.large_string()))
 
 
 def _bytes16(chunk: pa.FixedSizeBinaryArray) -> NDArray[np.bytes_]:
