@@ -40,12 +40,12 @@ def test_a_held_forsendelse_is_listed_with_its_reason(testvik, work, listed, mon
 def test_a_step_that_nobody_foresaw_failing_fails_for_good_and_is_queued_again_by_staff(
     testvik, work, listed, monkeypatch
 ):
-    def fault(*_):
+    def fault(*_, **__):
         raise OurFault("tpf.audit_broken", event=0)
 
     place = testvik.log_in().upload(testvik.seal())
     with monkeypatch.context() as patch:
-        patch.setattr(accept, "_unpack", fault)
+        patch.setattr(accept, "read", fault)
         for _ in range(MOST_FAULTS - 1):
             work()
         assert Job.objects.get().state == "queued"

@@ -197,12 +197,12 @@ def test_a_fault_of_ours_is_tried_again_and_refuses_nobody(testvik, work, monkey
     from ipis.tpf import accept
     from ipis.tpf.models import Job
 
-    def fault(*_):
+    def fault(*_, **__):
         raise OurFault("tpf.audit_broken", event=0)
 
     place = testvik.log_in().upload(testvik.seal())
     with monkeypatch.context() as patch:
-        patch.setattr(accept, "_unpack", fault)
+        patch.setattr(accept, "read", fault)
         work()
     assert Job.objects.get().state == "queued"
     work()

@@ -1,241 +1,232 @@
-"""The worker's first step: a stored file is read strictly, its sealed parts laid out, and the whole receipted as R1.
+"""The worker's first step: stored files are read strictly, their sealed parts laid out, and each whole receipted as R1.
 
 Order: judge before anything is kept; parts durable before their rows; R1, the enrolment of the sender key and the next
-job in one transaction; the staged file goes last, since until then it is the only proof of what came.
+job in one transaction, that of the group; the staged file goes last: until then it is the only proof of what came.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
 from ipis.kernel.canonical import sha256
-from ipis.kernel.errors import IpisError, OurFault, Refused, TryLater
-from ipis.kernel.forsendelse import Container, check_part, extract, read_container, verify
+from ipis.kernel.errors import IpisError, Refused, TryLater
 from ipis.kernel.manifest import MANIFEST, SIGNATURE
 from ipis.kernel.receipt import Kind
-from ipis.kernel.sealed import MAX_HEADER, check_header
-from ipis.lib.storage import flush_folder, remove_durably, write_durably
 from ipis.tpf import admission, notices
-from ipis.tpf.admission import Offer, Sender
+from ipis.tpf.admission import Known, Sender
+from ipis.tpf.arrival import (
+    Arrival,
+    Laid,
+    Proved,
+    folder,
+    lay_out,
+    make_folders,
+    prove,
+    read,
+    remove_folder,
+    remove_staged,
+)
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Forsendelse, Job, Part, SenderKey, Step, Upload
-from ipis.tpf.receive import staged
+from ipis.tpf.models import Audit, Event, Forsendelse, Job, Part, SenderKey, Step, Upload
+from ipis.tpf.signing import Draft
+from ipis.tpf.together import each, in_groups
 from ipis.tpf.transitions import ParcelState, UploadState
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from ipis.kernel.manifest import Part as ManifestPart
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.tpf.bench import Bench
-    from ipis.tpf.settings import TpfSettings
+
+_BYTES_TOGETHER: Final = 32 << 20
+"""What a group may weigh: about a quarter of a second, for which a receipt waits for its neighbours."""
+_REFUSALS: Final = (Refused, TryLater)
+"""Before the window a file is refused like any other; its sender is told when to come again."""
 
 
-def folder(settings: TpfSettings, parcel: Forsendelse) -> Path:
-    """Name the folder of a forsendelse's sealed parts."""
-    return settings.parcels / str(parcel.pk)
-
-
-def receive_step(job: Job, bench: Bench) -> None:
-    """Take one stored file in, or refuse it; raises TryLater while there is no season pack."""
-    upload = Upload.objects.select_related("enrolment").get(pk=job.subject)
-    season = bench.season.current()
-    if upload.state == UploadState.STORED:
-        _receive(job, upload, season, bench)
-    else:
+def receive_step(jobs: Sequence[Job], bench: Bench) -> Iterator[Job]:
+    """Take stored files in, or refuse them; raises TryLater while there is no season pack."""
+    season, now = bench.season.current(), bench.clock.now()
+    uploads = Upload.objects.select_related("enrolment").in_bulk([int(job.subject) for job in jobs])
+    pairs = [(job, uploads[int(job.subject)]) for job in jobs]
+    arrivals = [Arrival(job, upload, upload.stored_at or now) for job, upload in pairs]
+    # A municipality's second file is judged by what its first one changes: never both in one group.
+    for group in in_groups(arrivals, lambda one: one.upload.length, _BYTES_TOGETHER, lambda one: one.party):
+        stored = [one for one in group if one.upload.state == UploadState.STORED]
+        over = [one.job for one in group if one.upload.state != UploadState.STORED]
+        _receive(stored, season, bench)
         with transaction.atomic():
-            job.finish()
-    remove_durably(staged(bench.settings, upload))
+            Job.finish_all(over)
+        remove_staged([one.upload for one in group], bench.settings)
+        yield from (one.job for one in group)
 
 
-def _receive(job: Job, upload: Upload, season: SeasonPack, bench: Bench) -> None:
-    laid: _Laid | None = None
-    try:
-        laid = _unpack(upload, season, bench)
-        _commit(job, upload, laid, season, bench)
-        reach(bench.settings, "receive:committed")
-        sweep_folders(bench.settings)
-    except OurFault:
-        raise
-    except IpisError as error:
-        _refuse(job, upload, error, laid, bench)
+def _receive(group: Sequence[Arrival], season: SeasonPack, bench: Bench) -> None:
+    """Take a group in; one that is refused, early or late, leaves it."""
+    settings, refuse = bench.settings, partial(_refuse, bench=bench)
+    offered = each(group, partial(read, settings=settings), refuse)
+    known = Known.of([one.offer for one in offered])
+    proved = each(offered, partial(prove, season=season, known=known, settings=settings), refuse, _REFUSALS)
+    parcels = _arriving([one for one in proved if one.standing is None])
+    make_folders(parcels.values(), settings)
+    laid = each(proved, lambda one: lay_out(one, one.standing or parcels[one.offer.sha256], settings), refuse)
+    for one, error in _commit(laid, season, bench):
+        refuse(one, error)
+    reach(settings, "receive:committed")
 
 
-@dataclass(frozen=True, slots=True)
-class _Laid:
-    """A forsendelse and those of its parts that the file at hand brought; none where it stood already."""
-
-    parcel: Forsendelse
-    parts: tuple[ManifestPart, ...]
-
-
-def _unpack(upload: Upload, season: SeasonPack, bench: Bench) -> _Laid:
-    """Judge the file and lay its sealed parts out durably."""
-    container = read_container(staged(bench.settings, upload))
-    offer = admission.read_offer(container.manifest_bytes, container.signature)
-    at = upload.stored_at or bench.clock.now()
-    standing = admission.judge(offer, Sender.of_upload(upload), season, at)
-    if standing is not None:
-        return _Laid(standing, ())
-    verify(container, sender=offer.signer, environment=season.environment)
-    for part in container.parts:
-        check_header(next(container.archive.chunks(part.name))[:MAX_HEADER])
-    parcel = _arriving(offer, upload, at)
-    _lay_out(container, parcel, bench)
-    return _Laid(parcel, container.parts)
-
-
-def _arriving(offer: Offer, upload: Upload, at: datetime) -> Forsendelse:
-    """Find or make the row that the files of one manifest share."""
-    facts = offer.manifest.facts
-    return Forsendelse.objects.get_or_create(
-        identifier=facts.forsendelse,
-        manifest_sha256=offer.sha256,
+def _arriving(group: Sequence[Proved]) -> dict[str, Forsendelse]:
+    """Find or make the rows that the files of one manifest share; gives them by its hash."""
+    rows = Forsendelse.objects.select_related("enrolment").filter(
+        manifest_sha256__in=[one.offer.sha256 for one in group],
+        identifier__in=[one.offer.manifest.facts.forsendelse for one in group],
         state=ParcelState.ARRIVING,
-        defaults={
-            "enrolment": upload.enrolment,
-            "register": facts.register,
-            "year": facts.year,
-            "sequence": facts.sequence,
-            "sender_key": offer.signer.openssh,
-            "pin_generation": upload.pin_generation,
-            "arrived_at": at,
-        },
-    )[0]
+    )
+    standing = {row.manifest_sha256 for row in rows.all()}
+    new = [_new(one) for one in group if one.offer.sha256 not in standing]
+    Forsendelse.objects.bulk_create(new, ignore_conflicts=True)
+    return {row.manifest_sha256: row for row in rows}
 
 
-def _lay_out(container: Container, parcel: Forsendelse, bench: Bench) -> None:
-    """Write manifest, signature and the file's parts, each durable under its name; what a crash left is overwritten."""
-    to = folder(bench.settings, parcel)
-    to.mkdir(mode=0o700, exist_ok=True)
-    flush_folder(to.parent)
-    write_durably(to / MANIFEST, container.manifest_bytes)
-    write_durably(to / SIGNATURE, container.signature)
-    for part in container.parts:
-        extract(container, part.name, to / part.name)
-        check_part(to / part.name, part)
-        reach(bench.settings, "receive:half")
-    reach(bench.settings, "receive:unpacked")
+def _new(one: Proved) -> Forsendelse:
+    facts = one.offer.manifest.facts
+    return Forsendelse(
+        identifier=facts.forsendelse,
+        manifest_sha256=one.offer.sha256,
+        enrolment=one.upload.enrolment,
+        register=facts.register,
+        year=facts.year,
+        sequence=facts.sequence,
+        sender_key=one.offer.signer.openssh,
+        pin_generation=one.upload.pin_generation,
+        arrived_at=one.at,
+    )
 
 
-def _commit(job: Job, upload: Upload, laid: _Laid, season: SeasonPack, bench: Bench) -> None:
-    """Note what is here, and receipt the whole when nothing is missing."""
-    parcel = laid.parcel
+def _commit(group: Sequence[Laid], season: SeasonPack, bench: Bench) -> list[tuple[Laid, IpisError]]:
+    """Note what is here and receipt what is whole, in one transaction; gives what is refused at this late hour."""
+    late: list[tuple[Laid, IpisError]] = []
     with transaction.atomic():
-        upload.forsendelse = parcel
-        upload.go(UploadState.UNPACKED)
-        upload.save(update_fields=["forsendelse", "state"])
-        if parcel.state == ParcelState.ARRIVING:
-            offer = _offer(folder(bench.settings, parcel))
-            _note_parts(laid, bench)
-            parcel.arrived_at = upload.stored_at or parcel.arrived_at
-            if parcel.parts.count() == len(offer.manifest.parts) + 2:
-                _accept(parcel, offer, upload, season, bench)
-            parcel.save()
-        job.finish()
-
-
-def _offer(where: Path) -> Offer:
-    return admission.read_offer((where / MANIFEST).read_bytes(), (where / SIGNATURE).read_bytes())
-
-
-def _note_parts(laid: _Laid, bench: Bench) -> None:
-    where = folder(bench.settings, laid.parcel)
-    small = [(name, (where / name).read_bytes()) for name in (MANIFEST, SIGNATURE)]
-    rows = [(name, "manifest", len(content), sha256(content)) for name, content in small]
-    rows += [(part.name, part.role, part.size, part.sha256) for part in laid.parts]
-    for name, role, size, digest in rows:
-        Part.objects.get_or_create(
-            forsendelse=laid.parcel, name=name, defaults={"role": role, "size": size, "sha256": digest}
+        group = _as_it_stands(group)
+        arriving = [one for one in group if one.parcel.state == ParcelState.ARRIVING]
+        whole = _whole(arriving)
+        known = Known.of([one.offer for one in whole])
+        accepted = each(
+            whole, partial(_accept, season=season, known=known), lambda *refusal: late.append(refusal), _REFUSALS
         )
+        refused = {one.job.pk for one, _ in late}
+        _keep_rows([one for one in arriving if one.job.pk not in refused])
+        _enrol_sender_keys(accepted, known, bench)
+        _end_overtaken([one.parcel for one in accepted], bench)
+        drafts = [Draft(one.parcel, one.at, {"pin_generation": one.parcel.pin_generation}) for one in accepted]
+        bench.receipts.issue(Kind.R1, drafts)
+        Job.queue_all(*((Step.PSEUDONYMISE, str(one.parcel.pk)) for one in accepted))
+        _let_go([one for one in group if one.job.pk not in refused])
+    return late
 
 
-def _accept(parcel: Forsendelse, offer: Offer, upload: Upload, season: SeasonPack, bench: Bench) -> None:
-    """Receipt a whole forsendelse; what has changed since its files were judged one by one is judged once more."""
-    if admission.judge(offer, Sender.of_upload(upload), season, parcel.arrived_at) is not None:
-        raise Refused("tpf.id_taken", forsendelse=parcel.identifier)
-    parcel.phase = admission.check_open(season, parcel.arrived_at).value
-    parcel.pin_generation = upload.pin_generation
-    parcel.go(ParcelState.RECEIVED)
-    parcel.save()
-    _enrol_sender_key(parcel, offer, bench)
-    _end_overtaken(parcel)
-    bench.receipts.issue(parcel, Kind.R1, parcel.arrived_at, pin_generation=parcel.pin_generation)
-    Job.queue(Step.PSEUDONYMISE, str(parcel.pk))
+def _as_it_stands(group: Sequence[Laid]) -> list[Laid]:
+    """Read the rows again: another file of the same forsendelse may have completed it meanwhile."""
+    rows = Forsendelse.objects.select_related("enrolment").select_for_update(of=("self",))
+    parcels = rows.in_bulk([one.parcel.pk for one in group])
+    return [replace(one, parcel=parcels[one.parcel.pk]) for one in group]
 
 
-def _end_overtaken(parcel: Forsendelse) -> None:
-    """Refuse half-arrived forsendelser that this one has overtaken: no last file could complete them any more."""
-    overtaken = Forsendelse.objects.filter(
-        enrolment=parcel.enrolment, state=ParcelState.ARRIVING, sequence__lte=parcel.sequence
-    )
-    for other in overtaken.exclude(pk=parcel.pk):
-        _refuse_whole(other, Refused("tpf.sequence", found=other.sequence, newest=parcel.sequence))
+def _whole(arriving: Sequence[Laid]) -> list[Laid]:
+    """Choose those of whose forsendelse nothing is missing now."""
+    noted: dict[int, set[str]] = defaultdict(set)
+    rows = Part.objects.filter(forsendelse__in=[one.parcel for one in arriving])
+    for pk, name in rows.values_list("forsendelse_id", "name"):
+        noted[pk].add(name)
+    return [one for one in arriving if noted[one.parcel.pk] | set(one.container.archive.names) >= one.offer.members]
 
 
-def _enrol_sender_key(parcel: Forsendelse, offer: Offer, bench: Bench) -> None:
-    """Enrol the key of a first send: it signed the nonce of the login and now the manifest."""
-    enrolment = parcel.enrolment
-    if SenderKey.living(enrolment.kommune, enrolment.bydel) is not None:
-        return
-    key = SenderKey.objects.create(
-        kommune=enrolment.kommune,
-        bydel=enrolment.bydel,
-        fingerprint=offer.signer.fingerprint,
-        public=offer.signer.openssh,
-    )
-    Audit.append("sender_key_enrolled", enrolment.party, actor="worker", fingerprint=key.fingerprint)
-    notices.sender_key_enrolled(enrolment, key, bench.clock.now())
+def _accept(one: Laid, season: SeasonPack, known: Known) -> Laid:
+    """Let a whole forsendelse in, as far as its row in memory goes."""
+    sender = Sender.of_upload(one.upload)
+    if admission.judge_again(one.offer, sender, season, one.at, known) is not None:
+        raise Refused("tpf.id_taken", forsendelse=one.parcel.identifier)
+    one.parcel.phase = admission.check_open(season, one.at).value
+    one.parcel.pin_generation = one.upload.pin_generation
+    one.parcel.go(ParcelState.RECEIVED)
+    return one
 
 
-def _refuse(job: Job, upload: Upload, error: IpisError, laid: _Laid | None, bench: Bench) -> None:
+def _keep_rows(arriving: Sequence[Laid]) -> None:
+    """Store the forsendelser as they are now, and the parts that their files brought."""
+    parts = []
+    for one in arriving:
+        one.parcel.arrived_at = one.at
+        small = {MANIFEST: one.offer.raw, SIGNATURE: one.offer.signature}
+        rows = [(name, "manifest", len(content), sha256(content)) for name, content in small.items()]
+        rows += [(part.name, part.role, part.size, part.sha256) for part in one.parts]
+        parts += [Part(forsendelse=one.parcel, name=n, role=r, size=size, sha256=h) for n, r, size, h in rows]
+    Part.objects.bulk_create(parts, ignore_conflicts=True)
+    fields = ["state", "phase", "pin_generation", "arrived_at"]
+    Forsendelse.objects.bulk_update([one.parcel for one in arriving], fields)
+
+
+def _let_go(group: Sequence[Laid]) -> None:
+    """Store that the uploads are parts of a forsendelse now, and that their jobs are done."""
+    for one in group:
+        one.upload.forsendelse = one.parcel
+        one.upload.go(UploadState.UNPACKED)
+    Upload.objects.bulk_update([one.upload for one in group], ["forsendelse", "state"])
+    Job.finish_all([one.job for one in group])
+
+
+def _end_overtaken(accepted: Sequence[Forsendelse], bench: Bench) -> None:
+    """Refuse half-arrived forsendelser that these have overtaken: no last file could complete them any more."""
+    newest = {parcel.enrolment_id: parcel.sequence for parcel in accepted}
+    for other in Forsendelse.objects.filter(enrolment__in=newest, state=ParcelState.ARRIVING):
+        if other.sequence <= newest[other.enrolment_id]:
+            _refuse_whole(other, Refused("tpf.sequence", found=other.sequence, newest=newest[other.enrolment_id]))
+            transaction.on_commit(partial(remove_folder, folder(bench.settings, other)))
+
+
+def _enrol_sender_keys(accepted: Sequence[Laid], known: Known, bench: Bench) -> None:
+    """Enrol the keys of first sends: each signed the nonce of the login and now the manifest."""
+    senders = [(one.parcel.enrolment, one.offer.signer) for one in accepted]
+    first = [(whose, key) for whose, key in senders if (whose.kommune, whose.bydel) not in known.keys]
+    rows = [
+        SenderKey(kommune=whose.kommune, bydel=whose.bydel, fingerprint=key.fingerprint, public=key.openssh)
+        for whose, key in first
+    ]
+    SenderKey.objects.bulk_create(rows)
+    events = [Event("sender_key_enrolled", whose.party, {"fingerprint": key.fingerprint}) for whose, key in first]
+    Audit.append_all(events, actor="worker")
+    for (whose, _), row in zip(first, rows, strict=True):
+        notices.sender_key_enrolled(whose, row, bench.clock.now())
+
+
+def _refuse(one: Arrival, error: IpisError, bench: Bench) -> None:
     """Refuse a file: its bytes go, its code stays to be told, and the registered address hears of a refusal.
 
-    When the whole was refused at its last file (`laid`), the parts that its other files brought go too.
+    When the whole was refused at its last file, the parts that its other files brought go too.
     """
-    remove_durably(staged(bench.settings, upload))
-    if laid is not None and laid.parts:
-        remove_folder(folder(bench.settings, laid.parcel))
+    remove_staged([one.upload], bench.settings)
+    whole = one.parcel if isinstance(one, Laid) and one.parts else None
+    if whole is not None:
+        remove_folder(folder(bench.settings, whole))
     with transaction.atomic():
-        if laid is not None and laid.parts:
-            _refuse_whole(Forsendelse.objects.get(pk=laid.parcel.pk), error)
-        upload = Upload.objects.select_related("enrolment").get(pk=upload.pk)
+        if whole is not None:
+            _refuse_whole(Forsendelse.objects.get(pk=whole.pk), error)
+        upload = Upload.objects.select_related("enrolment").get(pk=one.upload.pk)
         upload.go(UploadState.REFUSED)
         upload.note_problem(error)
         upload.save()
         Audit.append("upload_refused", upload.public_id, actor="worker", code=error.code)
         if not isinstance(error, TryLater):
             notices.refused(upload.enrolment, f"upload-{upload.public_id}", bench.clock.now())
-        job.finish()
+        one.job.finish()
 
 
 def _refuse_whole(parcel: Forsendelse, error: IpisError) -> None:
     parcel.go(ParcelState.REFUSED)
     parcel.note_problem(error)
     parcel.save()
-
-
-def remove_folder(where: Path) -> None:
-    """Delete what is left of a forsendelse, durably; a folder that is gone already is fine."""
-    if not where.exists():
-        return
-    for file in where.iterdir():
-        file.unlink()
-    flush_folder(where)
-    where.rmdir()
-    flush_folder(where.parent)
-
-
-def sweep_folders(settings: TpfSettings) -> None:
-    """Delete the folders of forsendelser that have ended, should a crash or an overtaking have left one."""
-    over = (ParcelState.REFUSED, ParcelState.DONE, ParcelState.CLOSED)
-    # The names first: a row stands before its folder is made, so no folder of this list can lack the row it has.
-    folders = list(settings.parcels.iterdir())
-    living = {str(pk) for pk in Forsendelse.objects.exclude(state__in=over).values_list("pk", flat=True)}
-    for where in folders:
-        if where.name not in living:
-            remove_folder(where)

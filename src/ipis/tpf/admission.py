@@ -8,16 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import Max
+
 from ipis.kernel import canonical
 from ipis.kernel.calendar import OSLO, Phase
 from ipis.kernel.errors import LoginRefused, ParcelRefused, Refused, TryLater
 from ipis.kernel.forsendelse import verify_manifest
-from ipis.kernel.manifest import Manifest
+from ipis.kernel.manifest import MANIFEST, SIGNATURE, Manifest
 from ipis.kernel.signature import PublicKey, signer_of
 from ipis.tpf.models import Enrolment, Forsendelse, SenderKey
-from ipis.tpf.transitions import ACCEPTED, ParcelState
+from ipis.tpf.transitions import ACCEPTED, UNACCEPTED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from ipis.kernel.seasonpack import SeasonPack
@@ -41,6 +44,11 @@ class Offer:
         """Give the hash that receipts name."""
         return canonical.sha256(self.raw)
 
+    @property
+    def members(self) -> set[str]:
+        """Give the names of all that makes the forsendelse whole."""
+        return {MANIFEST, SIGNATURE, *(part.name for part in self.manifest.parts)}
+
 
 @dataclass(frozen=True, slots=True)
 class Sender:
@@ -60,25 +68,57 @@ class Sender:
         return cls(upload.enrolment, upload.device_key)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What stands here already that offers are judged against, read for all of them at once."""
+
+    keys: Mapping[tuple[str, str], SenderKey]
+    """The living sender key of a municipality and district."""
+    taken: Mapping[str, Forsendelse]
+    """The accepted forsendelse of an id."""
+    newest: Mapping[tuple[str, str, int], int]
+    """The highest sequence accepted of a municipality, district and year."""
+
+    @classmethod
+    def of(cls, offers: Sequence[Offer]) -> Known:
+        """Read what stands at this moment."""
+        facts = [offer.manifest.facts for offer in offers]
+        kommuner = {its.kommune for its in facts}
+        living = SenderKey.objects.filter(kommune__in=kommuner, released_at=None)
+        taken = Forsendelse.objects.filter(identifier__in=[its.forsendelse for its in facts])
+        accepted = Forsendelse.objects.filter(enrolment__kommune__in=kommuner, state__in=ACCEPTED)
+        newest = accepted.values_list("enrolment__kommune", "enrolment__bydel", "year").annotate(newest=Max("sequence"))
+        return cls(
+            keys={(key.kommune, key.bydel): key for key in living},
+            taken={each.identifier: each for each in taken.exclude(state__in=UNACCEPTED)},
+            newest={(kommune, bydel, year): sequence for kommune, bydel, year, sequence in newest},
+        )
+
+
 def read_offer(raw: bytes, signature: bytes) -> Offer:
     """Read a manifest strictly; raises ParcelRefused."""
     return Offer(raw, signature, Manifest.parse(raw), signer_of(signature))
 
 
-def judge(offer: Offer, sender: Sender, season: SeasonPack, at: datetime) -> Forsendelse | None:
+def judge(offer: Offer, sender: Sender, season: SeasonPack, at: datetime, known: Known) -> Forsendelse | None:
     """Let an offer pass (None), or give the forsendelse as which it is stored already.
 
     Raises ParcelRefused, Refused, LoginRefused, or TryLater (tpf.not_open). First what it is, then whose, then when.
     """
     verify_manifest(offer.raw, offer.signature, sender=offer.signer, environment=season.environment)
     _check_login(offer, sender.enrolment)
-    _check_sender_key(offer, sender)
-    standing = _standing(offer)
+    return judge_again(offer, sender, season, at, known)
+
+
+def judge_again(offer: Offer, sender: Sender, season: SeasonPack, at: datetime, known: Known) -> Forsendelse | None:
+    """Judge as `judge` does an offer that is proved already, by what is known now."""
+    _check_sender_key(offer, sender, known)
+    standing = _standing(offer, known)
     if standing is not None:
         return standing
     _check_season(offer, season, at)
     check_open(season, at)
-    _check_sequence(offer, sender.enrolment)
+    _check_sequence(offer, known)
     return None
 
 
@@ -104,9 +144,9 @@ def _check_login(offer: Offer, enrolment: Enrolment) -> None:
         )
 
 
-def _check_sender_key(offer: Offer, sender: Sender) -> None:
+def _check_sender_key(offer: Offer, sender: Sender, known: Known) -> None:
     """Require the enrolled key; before there is one, the key that also signed the login's nonce."""
-    living = SenderKey.living(sender.enrolment.kommune, sender.enrolment.bydel)
+    living = known.keys.get((sender.enrolment.kommune, sender.enrolment.bydel))
     key = offer.signer
     if living is not None and key.openssh != living.public:
         raise LoginRefused("tpf.other_key", fingerprint=key.fingerprint, enrolled=living.fingerprint)
@@ -114,13 +154,9 @@ def _check_sender_key(offer: Offer, sender: Sender) -> None:
         raise LoginRefused("tpf.first_send")
 
 
-def _standing(offer: Offer) -> Forsendelse | None:
+def _standing(offer: Offer, known: Known) -> Forsendelse | None:
     """Find the accepted forsendelse of the same id; the same bytes are a retry, others are refused."""
-    taken = (
-        Forsendelse.objects.filter(identifier=offer.manifest.facts.forsendelse)
-        .exclude(state__in=[ParcelState.ARRIVING, ParcelState.REFUSED])
-        .first()
-    )
+    taken = known.taken.get(offer.manifest.facts.forsendelse)
     if taken is not None and taken.manifest_sha256 != offer.sha256:
         raise Refused("tpf.id_taken", forsendelse=taken.identifier)
     return taken
@@ -136,13 +172,8 @@ def _check_season(offer: Offer, season: SeasonPack, at: datetime) -> None:
             raise ParcelRefused("tpf.other_recipient", rule="K002", part=part.name, key=part.key_id, year=season.year)
 
 
-def _check_sequence(offer: Offer, enrolment: Enrolment) -> None:
-    accepted = Forsendelse.objects.filter(
-        enrolment__kommune=enrolment.kommune,
-        enrolment__bydel=enrolment.bydel,
-        year=offer.manifest.facts.year,
-        state__in=ACCEPTED,
-    )
-    newest = accepted.order_by("-sequence").values_list("sequence", flat=True).first()
-    if newest is not None and offer.manifest.facts.sequence <= newest:
-        raise Refused("tpf.sequence", found=offer.manifest.facts.sequence, newest=newest)
+def _check_sequence(offer: Offer, known: Known) -> None:
+    facts = offer.manifest.facts
+    newest = known.newest.get((facts.kommune, facts.bydel, facts.year))
+    if newest is not None and facts.sequence <= newest:
+        raise Refused("tpf.sequence", found=facts.sequence, newest=newest)

@@ -5,52 +5,58 @@ A file is gone from disk before the receipt says so; a row that says "deleted" b
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import Q
 
 from ipis.kernel.errors import Refused
 from ipis.kernel.receipt import Kind
-from ipis.lib.storage import remove_durably
+from ipis.lib.storage import flush_folder, remove_durably
 from ipis.tpf import notices
-from ipis.tpf.accept import folder, remove_folder
+from ipis.tpf.arrival import folder, remove_folder, remove_staged
 from ipis.tpf.faultpoint import reach
 from ipis.tpf.forward import write_forward
-from ipis.tpf.models import Audit, Forsendelse, Job, Step
-from ipis.tpf.receive import staged
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, Step, Upload
+from ipis.tpf.signing import Draft
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from ipis.tpf.bench import Bench
 
 
+_WITH_IDENTITIES = (ParcelState.PSEUDONYMISED, ParcelState.REJECTED)
 _WAITING = (ParcelState.ARRIVING, ParcelState.RECEIVED, ParcelState.HELD)
 
 
-def erase_step(job: Job, bench: Bench) -> None:
+def erase_step(jobs: Sequence[Job], bench: Bench) -> Iterator[Job]:
     """Delete the sealed identity parts and say so in R5; a rejected forsendelse is deleted whole."""
-    parcel = Forsendelse.objects.select_related("enrolment").get(pk=job.subject)
-    if parcel.state in (ParcelState.PSEUDONYMISED, ParcelState.REJECTED):
-        _delete_identities(parcel, bench)
-        reach(bench.settings, "erase:deleted")
-        rejected = parcel.state == ParcelState.REJECTED
-        if rejected:
-            remove_folder(folder(bench.settings, parcel))
-        with transaction.atomic():
-            parcel.go(ParcelState.CLOSED if rejected else ParcelState.ERASED)
-            parts = parcel.parts.all() if rejected else parcel.parts.filter(role="identity")
-            parts.update(deleted_at=datetime.now(UTC))
-            parcel.save()
-            bench.receipts.issue(parcel, Kind.R5, bench.clock.now(), refused=parcel.problem_code or None)
-            if not rejected:
-                write_forward(parcel, bench)
-                Job.queue(Step.FORWARD, str(parcel.pk))
-            job.finish()
-        reach(bench.settings, "erase:committed")
-        return
+    rows = Forsendelse.objects.select_related("enrolment").in_bulk([int(job.subject) for job in jobs])
+    parcels = [parcel for parcel in rows.values() if parcel.state in _WITH_IDENTITIES]
+    rejected = [parcel for parcel in parcels if parcel.state == ParcelState.REJECTED]
+    forwarded = [parcel for parcel in parcels if parcel.state != ParcelState.REJECTED]
+    _delete_identities(parcels, bench)
+    reach(bench.settings, "erase:deleted")
+    for parcel in rejected:
+        remove_folder(folder(bench.settings, parcel))
     with transaction.atomic():
-        job.finish()
+        for parcel in parcels:
+            parcel.go(ParcelState.CLOSED if parcel.state == ParcelState.REJECTED else ParcelState.ERASED)
+        gone = Part.objects.filter(Q(forsendelse__in=forwarded, role="identity") | Q(forsendelse__in=rejected))
+        gone.update(deleted_at=datetime.now(UTC))
+        now = bench.clock.now()
+        drafts = [Draft(parcel, now, {"refused": parcel.problem_code or None}) for parcel in parcels]
+        bench.receipts.issue(Kind.R5, drafts)
+        write_forward(forwarded, bench)
+        Forsendelse.objects.bulk_update(parcels, ["state", "forward", "forward_signature"])
+        Job.queue_all(*((Step.FORWARD, str(parcel.pk)) for parcel in forwarded))
+        Job.finish_all(jobs)
+    reach(bench.settings, "erase:committed")
+    yield from jobs
 
 
 def clear_step(job: Job, bench: Bench) -> None:
@@ -91,9 +97,16 @@ def end_overdue(bench: Bench) -> None:
                 Job.again(Step.ERASE, str(parcel.pk))
 
 
-def _delete_identities(parcel: Forsendelse, bench: Bench) -> None:
+def _delete_identities(parcels: Sequence[Forsendelse], bench: Bench) -> None:
     """Delete the identity parts, and the staged containers that they came in should a crash have left one."""
-    for part in parcel.parts.filter(role="identity"):
-        remove_durably(folder(bench.settings, parcel) / part.name)
-    for upload in parcel.uploads.all():
-        remove_durably(staged(bench.settings, upload))
+    parts = Part.objects.filter(forsendelse__in=parcels, role="identity").values_list("forsendelse_id", "name")
+    names: dict[int, list[str]] = defaultdict(list)
+    for pk, name in parts:
+        names[pk].append(name)
+    for parcel in parcels:
+        where = folder(bench.settings, parcel)
+        for name in names[parcel.pk]:
+            (where / name).unlink(missing_ok=True)
+        if where.is_dir():
+            flush_folder(where)
+    remove_staged(Upload.objects.filter(forsendelse__in=parcels), bench.settings)

@@ -6,6 +6,7 @@ All of it may be done again after a crash or a silence: members are named by for
 from __future__ import annotations
 
 import base64
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import httpx2
@@ -17,13 +18,13 @@ from ipis.kernel.messages import FORWARD as NAMESPACE
 from ipis.kernel.messages import File, Forward, Put
 from ipis.lib.log import get_logger
 from ipis.tpf import notices
-from ipis.tpf.accept import folder
+from ipis.tpf.arrival import folder
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Forsendelse, Job, Step
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, ReceiptRow, Step
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ipis.tpf.bench import Bench
@@ -34,11 +35,21 @@ _REFUSALS: Final = (409, 413, 422)
 _FORWARDED_RECEIPTS: Final = ("R1", "R2")
 
 
-def write_forward(parcel: Forsendelse, bench: Bench) -> None:
-    """Write and sign forward.json into the row, within the caller's transaction."""
-    members = [File(part.name, part.size, part.sha256) for part in parcel.parts.filter(deleted_at=None)]
-    members += [File(name, len(content), sha256(content)) for name, content in _receipts(parcel).items()]
-    forward = Forward(
+def write_forward(parcels: Sequence[Forsendelse], bench: Bench) -> None:
+    """Write and sign forward.json into the rows, within the caller's transaction; the caller saves."""
+    members: dict[int, list[File]] = defaultdict(list)
+    for part in Part.objects.filter(forsendelse__in=parcels, deleted_at=None):
+        members[part.forsendelse_id].append(File(part.name, part.size, part.sha256))
+    for row in ReceiptRow.objects.filter(forsendelse__in=parcels, kind__in=_FORWARDED_RECEIPTS):
+        files = _files_of(row).items()
+        members[row.forsendelse_id] += [File(name, len(content), sha256(content)) for name, content in files]
+    for parcel in parcels:
+        parcel.forward = _forward(parcel, members[parcel.pk], bench).to_bytes()
+        parcel.forward_signature = bench.forward.sign(parcel.forward, NAMESPACE).decode()
+
+
+def _forward(parcel: Forsendelse, members: Sequence[File], bench: Bench) -> Forward:
+    return Forward(
         environment=bench.settings.environment,
         forsendelse=parcel.identifier,
         register=parcel.register,
@@ -56,9 +67,6 @@ def write_forward(parcel: Forsendelse, bench: Bench) -> None:
         key_check=parcel.key_check,
         members=tuple(sorted(members, key=lambda member: member.name)),
     )
-    parcel.forward = forward.to_bytes()
-    parcel.forward_signature = bench.forward.sign(parcel.forward, NAMESPACE).decode()
-    parcel.save(update_fields=["forward", "forward_signature"])
 
 
 def forward_step(job: Job, bench: Bench) -> None:
@@ -147,9 +155,13 @@ def _receipts(parcel: Forsendelse) -> dict[str, bytes]:
     """Give R1 and R2 with their signatures as the files that go along."""
     files: dict[str, bytes] = {}
     for row in parcel.receipts.filter(kind__in=_FORWARDED_RECEIPTS):
-        files[f"{row.kind}.json"] = row.signed.data
-        files[f"{row.kind}.json.sig"] = row.signed.signature
+        files |= _files_of(row)
     return files
+
+
+def _files_of(row: ReceiptRow) -> dict[str, bytes]:
+    signed = row.signed
+    return {f"{row.kind}.json": signed.data, f"{row.kind}.json.sig": signed.signature}
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from typing import ClassVar, Self
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models
 
@@ -12,6 +15,9 @@ from ipis.kernel.receipt import SignedReceipt
 from ipis.lib import audit, jobs, mail
 from ipis.tpf import transitions
 from ipis.tpf.transitions import ParcelState, UploadState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Enrolment(models.Model):
@@ -159,6 +165,7 @@ class Forsendelse(Problem):
     class Meta:
         """An id is taken from R1 on; until then a spoilt try may be sent again."""
 
+        indexes = [models.Index(fields=["identifier"], name="tpf_parcel_by_id")]
         constraints = [
             models.UniqueConstraint(
                 fields=["identifier"],
@@ -220,6 +227,8 @@ class Upload(Problem):
     class Meta:
         """One unfinished upload per file and municipality: a creation whose answer was lost finds it again."""
 
+        # What a municipality has staged is counted at each creation, however many it has sent before.
+        indexes = [models.Index(fields=["enrolment", "state"], name="tpf_staged_uploads")]
         constraints = [
             models.UniqueConstraint(
                 fields=["enrolment", "sha256"],
@@ -267,6 +276,11 @@ class QuotaSet(models.Model):
     forsendelse = models.OneToOneField(Forsendelse, on_delete=models.CASCADE)
     digests = models.BinaryField()
 
+    class Meta:
+        """Counted by municipality and year."""
+
+        indexes = [models.Index(fields=["kommune", "year"], name="tpf_quota_counted")]
+
 
 class Step(models.TextChoices):
     """The worker's steps, in the order in which an upload and then its forsendelse pass them."""
@@ -287,15 +301,36 @@ class Job(jobs.Job):
     objects: ClassVar[models.Manager[Self]]
 
     class Meta(jobs.Job.Meta):
-        """One table of TPF's own."""
+        """One table of TPF's own; what waits is found among all that is done."""
 
         abstract = False
+        indexes = [models.Index(fields=["state", "id"], name="tpf_waiting_jobs")]
+
+    @classmethod
+    def finish_all(cls, done: Sequence[Self]) -> None:
+        """Mark as done, within the transaction that stores all results; raises LostClaimError for one not ours."""
+        if not done:
+            return
+        held = cls.objects.filter(
+            pk__in=[job.pk for job in done], state=jobs.JobState.RUNNING, claimed_by=done[0].claimed_by
+        )
+        if held.update(state=jobs.JobState.DONE, claimed_by="") != len(done):
+            raise jobs.LostClaimError(done[0].kind, f"one of {len(done)}")
 
     @classmethod
     def again(cls, kind: str, subject: str) -> None:
         """Queue, within the caller's transaction, work that may have been done or have failed before."""
         super().again(kind, subject)
         cls.objects.filter(kind=kind, subject=subject).update(faults=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that the audit is to tell: details as `Audit.append` takes them."""
+
+    event: str
+    subject: str
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 class Audit(audit.AuditEvent):
@@ -307,6 +342,25 @@ class Audit(audit.AuditEvent):
         """One table of TPF's own."""
 
         abstract = False
+
+    @classmethod
+    def append_all(cls, events: Sequence[Event], *, actor: str) -> list[str]:
+        """Append several, each chained to the one before, in the caller's transaction; gives the head after each."""
+        heads, rows = [cls.head()], list[Self]()
+        for each in events:
+            row: Self = cls(  # type: ignore[assignment]  # the checker takes it for the class it stands in
+                at=datetime.now(UTC).isoformat(timespec="microseconds"),
+                actor=actor,
+                event=each.event,
+                subject=each.subject,
+                details=json.dumps(each.details, sort_keys=True, ensure_ascii=False),
+                previous=heads[-1],
+            )
+            row.hash = row.computed_hash()
+            heads.append(row.hash)
+            rows.append(row)
+        cls.objects.bulk_create(rows)
+        return heads[1:]
 
 
 class Outbox(mail.OutboxMail):

@@ -6,61 +6,109 @@ Kept are HMACs, under a key of the worker, of national pseudonyms (one for each 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import math
 import secrets
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
+from django.db.models import Sum
+from django.db.models.functions import Length
 
 from ipis.kernel.calendar import OSLO
 from ipis.lib.storage import remove_durably, write_durably
 from ipis.tpf.models import Audit, QuotaSet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    import pyarrow as pa
 
-    from ipis.kernel.collection import Collection
+    from ipis.kernel.collection import Collection, Limits
     from ipis.tpf.bench import Bench
     from ipis.tpf.models import Forsendelse
 
 _WIDTH: Final = 16
+_BLOCK: Final = 64
 _NAME: Final = "quota-"
 
 
-def allowance(collection: Collection, kommune: str) -> int:
+def allowance(limits: Limits, inhabitants: int) -> int:
     """Give the number of distinct persons that a municipality may send: a share of its population, with a floor."""
-    table = collection.inhabitants()
-    rows = table.filter(pc.equal(table["kommune"], kommune))
-    inhabitants = rows["total"][0].as_py() if rows.num_rows else 0
-    limits = collection.limits
     return max(limits.quota_minimum, math.floor(limits.quota_share * inhabitants))
 
 
-def digests(mapping: pa.Table, key: bytes) -> NDArray[np.bytes_]:
-    """Give the sorted, distinct HMACs of the national pseudonyms of a mapping, 16 bytes each."""
+def marks(mapping: pa.Table, key: bytes) -> bytes:
+    """Give the sorted, distinct HMACs of the national pseudonyms of a mapping, 16 bytes each, joined."""
     national = mapping.filter(pc.equal(mapping["id_class"], "national"))["pseudonym"].unique()
-    marks = [hmac.digest(key, each, hashlib.sha256)[:_WIDTH] for each in national.to_pylist()]
-    return np.unique(np.frombuffer(b"".join(marks), np.uint8).reshape(-1, _WIDTH).view(f"V{_WIDTH}").reshape(-1))
+    marker = Marker(key)
+    return b"".join(sorted(marker(each)[:_WIDTH] for each in national.to_pylist()))
 
 
-def count_with(parcel: Forsendelse, own: NDArray[np.bytes_]) -> int:
-    """Count the distinct persons of the municipality and year, this forsendelse's among them."""
-    others = QuotaSet.objects.filter(kommune=parcel.enrolment.kommune, year=parcel.year).exclude(forsendelse=parcel)
-    known = [np.frombuffer(bytes(row), f"V{_WIDTH}") for row in others.values_list("digests", flat=True)]
-    return len(np.unique(np.concatenate([own, *known])))
+class Marker:
+    """HMAC-SHA-256 (RFC 2104) under one key of at most 64 bytes, whose two halves are hashed once for all marks."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        """Take the key."""
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner, self._outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+
+    def __call__(self, text: bytes) -> bytes:
+        """Give the 32 bytes."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
-def note(parcel: Forsendelse, own: NDArray[np.bytes_]) -> None:
-    """Remember the persons of a forsendelse, in the caller's transaction."""
-    QuotaSet.objects.update_or_create(
-        forsendelse=parcel,
-        defaults={"kommune": parcel.enrolment.kommune, "year": parcel.year, "digests": own.tobytes()},
-    )
+class Tally:
+    """The distinct persons of municipalities and years, those of the forsendelser that pass meanwhile among them.
+
+    They are counted one by one only where there might be too many.
+    """
+
+    def __init__(self, parcels: Sequence[Forsendelse], collection: Collection) -> None:
+        """Read how many marks are noted at most for the municipalities of some forsendelser."""
+        rows = QuotaSet.objects.filter(kommune__in={parcel.enrolment.kommune for parcel in parcels})
+        sizes = rows.values_list("kommune", "year").annotate(size=Sum(Length("digests")))
+        self._noted = {(kommune, year): size for kommune, year, size in sizes}
+        self._passing: dict[tuple[str, int], bytes] = defaultdict(bytes)
+        table = collection.inhabitants()
+        self._inhabitants = dict(zip(table["kommune"].to_pylist(), table["total"].to_pylist(), strict=True))
+        self._limits = collection.limits
+
+    def admits(self, parcel: Forsendelse, own: bytes) -> bool:
+        """Tell whether a municipality stays within its allowance with these marks too."""
+        place = _place(parcel)
+        most = allowance(self._limits, self._inhabitants.get(place[0], 0))
+        passing = self._passing[place] + own
+        if self._noted.get(place, 0) + len(passing) <= most * _WIDTH:
+            return True
+        rows = QuotaSet.objects.filter(kommune=place[0], year=place[1]).values_list("digests", flat=True)
+        known = np.frombuffer(b"".join([passing, *map(bytes, rows)]), f"V{_WIDTH}")
+        return len(np.unique(known)) <= most
+
+    def add(self, parcel: Forsendelse, own: bytes) -> None:
+        """Count the marks of one that passes."""
+        self._passing[_place(parcel)] += own
+
+
+def _place(parcel: Forsendelse) -> tuple[str, int]:
+    return parcel.enrolment.kommune, parcel.year
+
+
+def note(counted: Sequence[tuple[Forsendelse, bytes]]) -> None:
+    """Remember the persons of forsendelser, in the caller's transaction."""
+    rows = [
+        QuotaSet(forsendelse=parcel, kommune=parcel.enrolment.kommune, year=parcel.year, digests=own)
+        for parcel, own in counted
+    ]
+    same, fresh = ["forsendelse"], ["kommune", "year", "digests"]
+    QuotaSet.objects.bulk_create(rows, update_conflicts=True, unique_fields=same, update_fields=fresh)
 
 
 def year_key(bench: Bench, year: int) -> bytes:

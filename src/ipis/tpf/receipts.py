@@ -12,6 +12,8 @@ from ipis.tpf.models import Audit, Forsendelse, ReceiptRow
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ipis.kernel.receipt import Kind, SignedReceipt
     from ipis.kernel.seasonpack import SeasonPack
     from ipis.tpf.models import Session
@@ -50,16 +52,19 @@ def take_in(signed: SignedReceipt, season: SeasonPack) -> bool:
         if receipt.kind.value == "R3" and parcel.receipts.filter(kind="R3").exists():
             raise Refused("tpf.receipt_unfit", kind=receipt.kind.value)
         Audit.append("receipt_taken_in", parcel.identifier, actor="ssb", kind=receipt.kind.value, sha256=signed.sha256)
-        store(parcel, signed, receipt.kind)
+        store([(parcel, signed, receipt.kind)])
     return True
 
 
-def store(parcel: Forsendelse, signed: SignedReceipt, kind: Kind) -> None:
-    """Keep a receipt byte for byte, in the caller's transaction."""
-    ReceiptRow.objects.create(
-        forsendelse=parcel,
-        kind=kind.value,
-        content=signed.data,
-        signature=signed.signature.decode(),
-        sha256=signed.sha256,
+def store(told: Sequence[tuple[Forsendelse, SignedReceipt, Kind]]) -> None:
+    """Keep receipts byte for byte, in the caller's transaction."""
+    ReceiptRow.objects.bulk_create(
+        ReceiptRow(
+            forsendelse=parcel,
+            kind=kind.value,
+            content=signed.data,
+            signature=signed.signature.decode(),
+            sha256=signed.sha256,
+        )
+        for parcel, signed, kind in told
     )

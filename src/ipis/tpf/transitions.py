@@ -40,6 +40,9 @@ ACCEPTED = (
 )
 """States whose sequence counts: a later forsendelse must exceed it."""
 
+UNACCEPTED = (ParcelState.ARRIVING, ParcelState.REFUSED)
+"""States before R1: the id is not taken yet, and may be tried again."""
+
 UPLOAD_TRANSITIONS: dict[UploadState, tuple[UploadState, ...]] = {
     UploadState.RECEIVING: (UploadState.STORED, UploadState.EXPIRED),
     UploadState.STORED: (UploadState.UNPACKED, UploadState.REFUSED),

@@ -87,8 +87,9 @@ def announce(request: HttpRequest) -> HttpResponse:
     own = session(request)
     body = read_body(request, AnnounceBody)
     offer = admission.read_offer(_decode(body.manifest), body.signature.encode())
+    sender, known = admission.Sender.of_session(own), admission.Known.of([offer])
     try:
-        stored = admission.judge(offer, admission.Sender.of_session(own), desk().season.current(), desk().clock.now())
+        stored = admission.judge(offer, sender, desk().season.current(), desk().clock.now(), known)
     except LoginRefused as error:
         if error.code == "tpf.other_key":
             tell_foreign_key(own.enrolment, offer.signer.fingerprint, desk())
