@@ -55,8 +55,8 @@ FEEDBACK = {
 
 def intake(ground: Ground, settings: SsbSettings) -> Report:
     """Take every forsendelse, then load them."""
-    from ipis.kernel.confined import Confined
     from ipis.lib.jobs import Batch, Worker
+    from ipis.ssb.intake.children import Children
     from ipis.ssb.intake.load import CLEAR, Loader
     from ipis.ssb.intake.opening import ready
     from ipis.ssb.intake.receive import LOAD
@@ -68,9 +68,9 @@ def intake(ground: Ground, settings: SsbSettings) -> Report:
     transfer = moment()[0] - began[0]
     watch = Stopwatch()
     watch.watch(INTAKE)
-    with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
-        loader = Loader(settings, intake_keys(settings), child)
-        child.run(ready)
+    with Children(memory_bytes=settings.child_memory_mib << 20) as children:
+        loader = Loader(settings, intake_keys(settings), children)
+        children.run(ready)
         worker = Worker(jobs=Job, steps={LOAD: Batch(loader.load_many, 32), CLEAR: Batch.of_each(loader.clear, 32)})
         began, before = moment(), child_cpu()
         with watch.stage("rest"):

@@ -436,25 +436,26 @@ class TestMany:
 
 class TestChild:
     def test_opening_works_in_the_limited_child(self, make, door, intake, room):
-        """The real child process, with its limits, gives the same delivery; one child serves several."""
-        from ipis.kernel.confined import Confined
+        """The real child processes, with their limits, give the same delivery, one after the other and at once."""
+        from ipis.ssb.intake.children import Children
         from ipis.ssb.intake.load import Loader
 
-        with Confined(memory_bytes=room.child_memory_mib << 20) as child:
-            loader = Loader(room, intake_keys(room), child)
+        with Children(memory_bytes=room.child_memory_mib << 20) as children:
+            loader = Loader(room, intake_keys(room), children)
             intake.steps["load"] = Batch(loader.load_many, 32)
-            for sequence in (1, 2):
-                door.send(make(sequence=sequence, persons=200))
+            for round_ in (1, 2):
+                for sequence in (2 * round_ - 1, 2 * round_):
+                    door.send(make(sequence=sequence, persons=100 + sequence))
                 intake.run(once=True)
-        assert [d.rows["person"] for d in Delivery.objects.all()] == [200, 200]
+        assert [d.rows["person"] for d in Delivery.objects.order_by("sequence")] == [101, 102, 103, 104]
 
     def test_child_out_of_memory_is_a_refusal(self, make, door, intake, room):
         """What does not fit within the limits is refused; the worker lives, and the next is loaded."""
-        from ipis.kernel.confined import Confined
+        from ipis.ssb.intake.children import Children
         from ipis.ssb.intake.load import Loader
 
-        with Confined(memory_bytes=1 << 20) as child:
-            loader = Loader(room, intake_keys(room), child)
+        with Children(memory_bytes=1 << 20) as children:
+            loader = Loader(room, intake_keys(room), children)
             intake.steps["load"] = Batch(loader.load_many, 32)
             door.send(make(persons=5_000))
             intake.run(once=True)

@@ -72,8 +72,8 @@ def run_both(settings_file: Path, *, once: bool) -> None:
 
 
 def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> None:  # noqa: FBT001 - one switch
-    from ipis.kernel.confined import Confined
     from ipis.lib.jobs import Batch, Worker
+    from ipis.ssb.intake.children import Children
     from ipis.ssb.intake.load import CLEAR, Loader
     from ipis.ssb.intake.opening import ready
     from ipis.ssb.intake.post import Poster
@@ -82,15 +82,15 @@ def _run_intake(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     from ipis.ssb.register.kvittering import POST
     from ipis.ssb.register.models import Job
 
-    with Confined(memory_bytes=settings.child_memory_mib << 20) as child:
-        loader, poster = Loader(settings, intake_keys(settings), child), Poster(settings)
+    with Children(memory_bytes=settings.child_memory_mib << 20) as children:
+        loader, poster = Loader(settings, intake_keys(settings), children), Poster(settings)
         steps: dict[str, Callable[[Job], None] | Batch[Job]] = {
             LOAD: Batch(loader.load_many, _LOADED_TOGETHER),
             CLEAR: Batch.of_each(loader.clear, _LOADED_TOGETHER),
             POST: poster.post,
         }
         if not once:
-            child.run(ready)
+            children.run(ready)
         ticks = (_now_and_then(lambda: _sweep(settings)),)
         _work(Worker(jobs=Job, steps=steps, ticks=ticks, stop=stop, name=_claim(Role.INTAKE)), once=once)
 

@@ -39,7 +39,5 @@ def write(collection: Collection, name: str, language: str, facts: Mapping[str, 
     text = _ENVIRONMENT.from_string(raw).render(facts).strip()
     subject, _, body = text.partition("\n")
     if not subject or not body.startswith("\n"):
-        raise DefinitionRefused(
-            "collection.file", file=f"letters/{language}/{name}.txt", place="1", detail="subject, then an empty line"
-        )
+        raise DefinitionRefused("collection.letter", file=f"letters/{language}/{name}.txt")
     return Letter(subject.strip(), body.strip() + "\n")

@@ -1,4 +1,4 @@
-"""Loads a forsendelse: open and join in the child, store the files durably, then the catalogue row is the commit.
+"""Loads a forsendelse: open and join in a child, store the files durably, then the catalogue row is the commit.
 
 A worker may die anywhere: what it had opened lies in a folder that the next try empties, what it had stored without a
 catalogue row is replaced, and row, receipt, jobs and mail are one transaction.
@@ -23,6 +23,7 @@ from ipis.kernel.manifest import MANIFEST, Manifest
 from ipis.kernel.receipt import Kind
 from ipis.lib.storage import Stored, measure
 from ipis.ssb import kill
+from ipis.ssb.intake.children import OPENED_AT_ONCE
 from ipis.ssb.intake.models import Forsendelse, KeyCheck, MailKind, Member
 from ipis.ssb.intake.opening import Opened, Task, open_forsendelse
 from ipis.ssb.intake.receive import due_mail
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ipis.kernel.confined import Confined
     from ipis.kernel.seasonpack import SeasonPack
+    from ipis.ssb.intake.children import Children
     from ipis.ssb.keys import IntakeKeys
     from ipis.ssb.settings import SsbSettings
 
@@ -51,8 +52,8 @@ KEPT: Final = ("manifest.json", "manifest.json.sig", "contact.age", "R1.json", "
 """Members that stay after R3; the contact sealed, until the next season (`intake.retire`)."""
 _ACTOR = "intake"
 _TRIES = 5
-_AHEAD = 2
-"""How many forsendelser are under way ahead of the one that is committed: one in the child, one to the disk."""
+_AHEAD: Final = OPENED_AT_ONCE + 1
+"""How many forsendelser are under way ahead of the one that is committed: one in each child, one to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,10 @@ class Loader:
 
     settings: SsbSettings
     keys: IntakeKeys
-    child: Confined
+    children: Children
 
     def load_many(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], None]]]:
-        """Load received forsendelser in turn: the next is opened and stored while the one before is committed."""
+        """Load received forsendelser in turn: the next are opened and stored while the one before is committed."""
         with ThreadPoolExecutor(_AHEAD) as ahead:
             begun: deque[tuple[Job, Callable[[], None]]] = deque()
             for job in jobs:
@@ -176,7 +177,7 @@ class Loader:
             environment=self.settings.environment,
             key_version=row.key_version,
         )
-        return self.child.run(open_forsendelse, task)
+        return self.children.run(open_forsendelse, task)
 
     def _commit(self, row: Forsendelse, delivery: Delivery, pack: SeasonPack, job: Job, answers: int) -> None:
         """Write the catalogue row with R3, the jobs that follow and the receipt mail, all or nothing."""
