@@ -1,23 +1,26 @@
 """The same rules as a Python loop over records: a function for each rule, written as fast as such functions go.
 
-The functions are written from the rules' own typed terms, so that both sides judge by one text. The loop is given the
-columns that look at other rows ready made; our side derives them within its time.
+The functions are written from the rules' own typed terms, so that both sides judge by one text. What a rule reads of
+other rows the loop finds for itself (`loop_derived`), and it counts every verdict as the report does.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from bench.loop_derived import Deriver, Rows
 from ipis.kernel.identifiers import FIELD_OF_REASON, RULE_OF_REASON
 from ipis.kernel.organisation import is_orgnr
 from ipis.validation import rulebook, world
-from ipis.validation.compile import BREACH, stored_name
+from ipis.validation.compile import BREACH, INVALID, MISSING, OK, OUTSIDE, stored_name
+from ipis.validation.declared import PERSON
 from ipis.validation.layout_rules import ABSENT, CODE, FINE, FORM, RANGE
-from ipis.validation.terms import Column, Family, Literal, Operation, Term, Type
+from ipis.validation.terms import Column, Family, Literal, Operation, Term, Type, every_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +29,10 @@ if TYPE_CHECKING:
     from ipis.kernel.layout import Field
 
 Row = dict[str, Any]
-Finding = tuple[int, str, str, int, str]
-"""Delivery, rule, record, row, field."""
+Finding = tuple[int, str, str, int, str, Any]
+"""Delivery, rule, record, row, field, value."""
+Count = tuple[int, str, int]
+"""Delivery, rule, verdict."""
 
 
 class Writer:
@@ -161,83 +166,134 @@ class Writer:
 
 
 def _mean(values: Sequence[str | None], numbers: Sequence[Mapping[str, float]]) -> float | None:
-    known = [codes[value] for value, codes in zip(values, numbers, strict=True) if value in codes]
+    known = [codes[value] for value, codes in zip(values, numbers, strict=True) if value is not None and value in codes]
     return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRules:
-    """What the loop does with each row of a record type."""
+    """What the loop asks of each row of a record type."""
 
     record: str
-    fields: tuple[tuple[str, str, Callable[[Any], int], bool, tuple[tuple[str, frozenset[int]], ...]], ...]
-    """Name, name of its raw text, its state, whether others may name it, (rule, states that break it)."""
-    rules: tuple[tuple[str, str, Callable[[Row, set[str]], bool]], ...]
+    fields: tuple[tuple[str, str, Callable[[Any], int], bool, tuple[tuple[str, Sequence[int]], ...]], ...]
+    """Name, name of its raw text, its state, whether it can be invalid, (rule, its verdict for each state)."""
+    rules: tuple[tuple[str, str, Callable[[Row, set[str]], int]], ...]
     identity: Mapping[str, tuple[tuple[str, str], ...]]
+    numbers: tuple[str, ...]
+    """The rules of `identity`, all of them."""
 
-    def judge(self, rows: Sequence[Row]) -> list[Finding]:
-        """Judge row by row, rule by rule."""
-        found: list[Finding] = []
-        record = self.record
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A program with records: it judges one delivery after the other, its rows as dictionaries."""
+
+    records: tuple[RecordRules, ...]
+    derivers: tuple[Deriver, ...]
+
+    def judge(self, rows: Rows, delivery: int, found: list[Finding], counts: Counter[Count]) -> None:
+        """Judge fields, derive, judge rules; adds to findings and to the counts of verdicts."""
+        for each in self.records:
+            self._judge_fields(each, rows[each.record], delivery, found, counts)
+        for derive in self.derivers:
+            derive(rows)
+        for each in self.records:
+            self._judge_rules(each, rows[each.record], delivery, found, counts)
+
+    def _judge_fields(
+        self, its: RecordRules, rows: Sequence[Row], delivery: int, found: list[Finding], counts: Counter[Count]
+    ) -> None:
+        """Judge each value by itself; one that is not valid is unknown to every other rule."""
+        record = its.record
         for row in rows:
-            delivery, number = row["_delivery"], row["_row"]
-            bad = set()
-            for name, raw, state_of, flagged, rules in self.fields:
+            bad = row["_bad"] = set()
+            for name, raw, state_of, flagged, rules in its.fields:
                 state = FORM if row.get(raw) is not None else state_of(row[name])
+                for rule, verdicts in rules:
+                    verdict = verdicts[state]
+                    counts[delivery, rule, verdict] += 1
+                    if verdict == BREACH:
+                        found.append((delivery, rule, record, row["_row"], name, row[name] or row.get(raw)))
                 if state > FINE and flagged:
                     bad.add(name)
-                for rule, breaking in rules:
-                    if state in breaking:
-                        found.append((delivery, rule, record, number, name))
-            if bad:
-                row = {**row, **dict.fromkeys(bad)}  # noqa: PLW2901 - an invalid value is unknown to every other rule
-            bad |= row["_bad"]
-            for rule, field, breaks in self.rules:
-                if breaks(row, bad):
-                    found.append((delivery, rule, record, number, field))
-            for rule, field in self.identity.get(row.get("id_reason") or "", ()):
-                found.append((delivery, rule, record, number, field))
-        return found
+                    row[name] = None
+
+    def _judge_rules(
+        self, its: RecordRules, rows: Sequence[Row], delivery: int, found: list[Finding], counts: Counter[Count]
+    ) -> None:
+        record = its.record
+        for row in rows:
+            bad = row["_bad"]
+            for rule, field, judged in its.rules:
+                verdict = judged(row, bad)
+                counts[delivery, rule, verdict] += 1
+                if verdict == BREACH:
+                    found.append((delivery, rule, record, row["_row"], field, row.get(field)))
+            broken = its.identity.get(row["id_reason"], ()) if its.numbers else ()
+            for rule in its.numbers:
+                counts[delivery, rule, BREACH if any(rule == each for each, _ in broken) else OK] += 1
+            for rule, field in broken:
+                found.append((delivery, rule, record, row["_row"], field, None))
 
 
-def loop_of(collection: Collection, at: str, numbers: frozenset[str]) -> dict[str, RecordRules]:
-    """Write the loop of each record type for the rules of these numbers."""
+def loop_of(collection: Collection, at: str, numbers: frozenset[str]) -> Loop:
+    """Write the loop for the rules of these numbers, and for the derived columns that they read."""
     book = rulebook.of(collection).only(numbers)
     identity: dict[str, list[tuple[str, str]]] = {}
-    for reason, rules in RULE_OF_REASON.items():
-        for rule in rules:
+    for reason, its in RULE_OF_REASON.items():
+        for rule in its:
             if rule in numbers and at in book.rules[rule].runs_at:
                 identity.setdefault(reason.text, []).append((rule, FIELD_OF_REASON[reason]))
-    made = {}
+    of_numbers = tuple(sorted({rule for broken in identity.values() for rule, _ in broken}))
+    made = []
     for name, record in collection.layout.records.items():
         fields = []
         for field in (each for each in record.fields.values() if not each.identity):
             own = [p for p in book.predicates if (p.record, p.field.name) == (name, field.name)]
             own = [p for p in own if at in book.rules[p.rule].runs_at]
-            broken = tuple((p.rule, _breaking(p.verdicts(collection, local_keys=False))) for p in own)
+            judged = tuple((p.rule, p.verdicts(collection, local_keys=False)) for p in own)
             fields.append(
-                (field.name, f"{field.name}__raw", _state_of(field, collection), world.checked(field), broken)
+                (field.name, f"{field.name}__raw", _state_of(field, collection), world.checked(field), judged)
             )
         rules = tuple(_rules(collection, name, at, numbers))
-        its = {reason: tuple(each) for reason, each in identity.items()} if name == "person" else {}
-        made[name] = RecordRules(name, tuple(fields), rules, its)
-    return made
+        of_reason = {reason: tuple(each) for reason, each in identity.items()} if name == PERSON else {}
+        made.append(RecordRules(name, tuple(fields), rules, of_reason, of_numbers if of_reason else ()))
+    return Loop(tuple(made), tuple(_derivers(collection, numbers)))
 
 
-def _breaking(verdicts: Sequence[int]) -> frozenset[int]:
-    return frozenset(state for state, verdict in enumerate(verdicts) if verdict == BREACH)
+def _derivers(collection: Collection, numbers: frozenset[str]) -> Iterator[Deriver]:
+    """Write what the rules read of other rows, in an order in which each comes after what it needs."""
+    book = rulebook.of(collection)
+    wanted = {
+        (made.rule.over, stored_name(column))
+        for made in book.compiled
+        if made.rule.id in numbers
+        for column in every_column(made.where, made.require)
+    }
+    closure = book.resolver.closure(wanted)
+    needed = [made for identity, made in book.resolver.done.items() if identity in closure]
+    for made in sorted(needed, key=lambda each: (each.phase, each.level)):
+        yield Deriver(made, collection, lambda: Writer(collection))
 
 
 def _rules(
     collection: Collection, record: str, at: str, numbers: frozenset[str]
-) -> Iterator[tuple[str, str, Callable[[Row, set[str]], bool]]]:
+) -> Iterator[tuple[str, str, Callable[[Row, set[str]], int]]]:
     for made in rulebook.of(collection).compiled:
         if made.rule.id in numbers and made.rule.over == record and at in made.rule.runs_at:
             writer = Writer(collection)
-            where = f"{writer.true(made.where)} and " if made.where is not None else ""
-            source = f"def breaks(r, bad):\n    return {where}{writer.false(made.require)}\n"
-            exec(compile(source, made.rule.id, "exec"), writer.names)  # noqa: S102 - written from checked terms
-            function: Any = writer.names["breaks"]
+            lines = ["def judged(r, bad):"]
+            if made.where is not None:
+                lines += [f"    if {writer.false(made.where)}: return {OUTSIDE}"]
+            applies = writer.true(made.where) if made.where is not None else "True"
+            lines += [
+                f"    if {applies}:",
+                f"        if {writer.true(made.require)}: return {OK}",
+                f"        if {writer.false(made.require)}: return {BREACH}",
+                f"    return {INVALID} if bad and not bad.isdisjoint(unsure) else {MISSING}",
+            ]
+            writer.names["unsure"] = made.unsure
+            exec(compile("\n".join(lines), made.rule.id, "exec"), writer.names)  # noqa: S102 - from checked terms
+            function: Any = writer.names["judged"]
             yield made.rule.id, made.field, function
 
 
@@ -245,7 +301,7 @@ def _state_of(field: Field, collection: Collection) -> Callable[[Any], int]:
     """Write how one value of a field is judged."""
     listed = field.codes is not None and "code" in field.rules
     listed = listed and (field.codes in collection.codes or not isinstance(field.codes, str))
-    codes = frozenset(collection.code_values(field.codes)) if listed else None
+    codes = frozenset(collection.code_values(field.codes)) if listed and field.codes is not None else None
     pattern = re.compile(field.pattern.removeprefix("^").removesuffix("$")).fullmatch if field.pattern else None
     formed, length = "form" in field.rules, field.length
     low, high = (bound if "range" in field.rules else None for bound in (field.minimum, field.maximum))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from bench.loop import Finding, Row, loop_of
+from bench.loop import Count, Finding, loop_of
 from bench.nation.ground import REGISTER, Ground, draw_extracts
 from bench.pairs import Result
 from ipis.kernel.collection import packaged
@@ -19,17 +18,20 @@ from ipis.kernel.environment import Environment
 from ipis.kernel.extract import read
 from ipis.kernel.foedselsnummer import judge, read_identities
 from ipis.kommune.extract import supplied
-from ipis.validation import relations, rulebook
+from ipis.validation import rulebook, world
 from ipis.validation.catalogue import Kind
-from ipis.validation.compile import stored_name
+from ipis.validation.compile import BREACH, HEADER, INVALID, MISSING, OK, OUTSIDE
 from ipis.validation.content import Content
+from ipis.validation.declared import PERSON
+from ipis.validation.derived import OWNER
 from ipis.validation.run import run_many
-from ipis.validation.terms import every_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from bench.loop_derived import Rows
     from ipis.kernel.collection import Collection
+    from ipis.validation.findings import Report
 
 YEAR = 2017
 SHARE = 1.0
@@ -39,26 +41,28 @@ AT = "M"
 
 
 def rules() -> Iterator[Result]:
-    """Judge all deliveries, and some of them by the loop as well, with the same findings."""
+    """Judge all deliveries, and some of them by the loop as well, with the same findings and verdicts."""
     collection = packaged(REGISTER, YEAR)
     numbers = row_rules(collection)
     with tempfile.TemporaryDirectory() as scratch:
         contents = extracted(collection, Path(scratch), SHARE)
     some = contents[:: max(1, len(contents) // LOOPED)]
-    rows = prepared(collection, some, numbers)
+    records = [as_records(collection, content) for content in some]
     loop = loop_of(collection, AT, numbers)
+    found: list[Finding] = []
+    counts: Counter[Count] = Counter()
     began = time.perf_counter()
-    looped = [finding for name, its in rows.items() for finding in loop[name].judge(its)]
+    for delivery, rows in enumerate(records):
+        loop.judge(rows, delivery, found, counts)
     peer = time.perf_counter() - began
-    assert_same(found_by_engine(collection, some, numbers), looped)
-    run_many(collection, some[:1], at=AT, only=numbers)
+    assert_same(run_many(collection, some, at=AT, only=numbers), found, counts)
     began = time.perf_counter()
     run_many(collection, contents, at=AT, only=numbers)
     ours = time.perf_counter() - began
-    ours_rows, peer_rows = count(contents), sum(map(len, rows.values()))
+    ours_rows, peer_rows = count(contents), count(some)
     note = (
         f"{len(numbers)} rules, {len(contents)} deliveries, {ours_rows} rows against {peer_rows}; "
-        f"{len(looped)} findings, the same on both sides; the loop is given derived columns ready made"
+        f"{len(found)} findings and all verdicts the same on both sides; each derives what it reads of other rows"
     )
     yield Result("all row rules", "rows/s", ours_rows / ours, peer_rows / peer, "Python loop over records", 12, note)
 
@@ -92,55 +96,49 @@ def extracted(collection: Collection, folder: Path, share: float) -> list[Conten
     return contents
 
 
-def prepared(collection: Collection, contents: Sequence[Content], numbers: frozenset[str]) -> dict[str, list[Row]]:
-    """Give the rows as a program with records would hold them: values, raw texts, derived columns, the header's."""
-    book = rulebook.of(collection)
-    wanted = {
-        (made.rule.over, stored_name(column))
-        for made in book.compiled
-        if made.rule.id in numbers
-        for column in every_column(made.where, made.require)
+def as_records(collection: Collection, content: Content) -> Rows:
+    """Give the rows of a delivery as a program with records holds them: values, raw texts, the header's."""
+    period = world.period(collection)
+    header = {
+        f"{HEADER}.{name}": period.get(name, world.header_value(field, content.header))
+        for name, field in collection.layout.header.fields.items()
     }
-    rows: dict[str, list[Row]] = {}
-    with relations.derived(collection, contents, wanted) as opened:
-        for name, record in collection.layout.records.items():
-            derived = opened.engine.query(f"SELECT * FROM {opened.names[name]} ORDER BY _at")  # noqa: S608
-            plain = opened.tables[name]
-            columns = {column: _list(derived[column]) for column in derived.column_names}
-            stored = {c: _list(plain[c]) for c in plain.column_names if c in record.fields or c.endswith("__raw")}
-            flags = [c for c in columns if c.endswith("__bad") and c.removesuffix("__bad") not in record.fields]
-            columns |= stored
-            made = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-            for row in made:
-                row["_bad"] = {flag.removesuffix("__bad") for flag in flags if row[flag]}
-                for field in record.fields:
-                    row.setdefault(field, None)
-            rows[name] = made
+    rows: Rows = {}
+    for name, record in collection.layout.records.items():
+        table = content.tables[name]
+        usual = {**header, **dict.fromkeys(record.fields), "id_reason": None}
+        columns = {column: _list(table[column]) for column in table.column_names}
+        rows[name] = [
+            {**usual, **dict(zip(columns, each, strict=True))} for each in zip(*columns.values(), strict=True)
+        ]
+        for row in rows[name]:
+            row[OWNER] = row["_row"] if name == PERSON else row["_person"]
     return rows
 
 
 def _list(column: pa.ChunkedArray) -> list[Any]:
     values = column.to_pylist()
-    return [float(v) if isinstance(v, Decimal) else v for v in values] if pa.types.is_decimal(column.type) else values
+    return [None if v is None else float(v) for v in values] if pa.types.is_decimal(column.type) else values
 
 
-def found_by_engine(collection: Collection, contents: Sequence[Content], numbers: frozenset[str]) -> list[Finding]:
-    """Give what the engine finds as the loop gives it."""
-    found = []
-    for delivery, report in enumerate(run_many(collection, contents, at=AT, only=numbers)):
-        table = report.findings.table.select(["rule", "record", "row", "field"]).to_pylist()
-        found += [(delivery, each["rule"], each["record"], each["row"], each["field"]) for each in table]
-    return found
-
-
-def assert_same(ours: Sequence[Finding], peer: Sequence[Finding]) -> None:
-    """Hold both lists against each other; a difference is told by rule."""
-    one, other = Counter(ours), Counter(peer)
-    if one != other:
-        sides = [Counter(finding[1] for finding in part.elements()) for part in (one - other, other - one)]
-        raise AssertionError(
-            f"the loop finds something else: only ours {dict(sides[0])}, only the loop {dict(sides[1])}"
-        )
+def assert_same(reports: Sequence[Report], found: Sequence[Finding], counts: Mapping[Count, int]) -> None:
+    """Hold findings and verdicts against each other; a difference is told by rule."""
+    ours, judged = Counter[tuple[object, ...]](), Counter[tuple[object, ...]]()
+    for delivery, report in enumerate(reports):
+        for each in report.findings.table.select(["rule", "record", "row", "field"]).to_pylist():
+            ours[delivery, *each.values()] += 1
+        for rule, verdict in report.verdicts.items():
+            reasons = [verdict.reasons.get("missing_value", 0), verdict.reasons.get("invalid_value", 0)]
+            judged.update(
+                dict(zip(((delivery, rule, n) for n in (OK, BREACH, MISSING, INVALID)),
+                         (verdict.ok, verdict.breach, *reasons), strict=True))
+            )  # fmt: skip
+    theirs = Counter[tuple[object, ...]](each[:-1] for each in found)
+    counted = Counter[tuple[object, ...]]({key: n for key, n in counts.items() if key[2] != OUTSIDE})
+    for what, one, other in (("findings", ours, theirs), ("verdicts", +judged, counted)):
+        if one != other:
+            sides = [Counter(key[1] for key in part.elements()) for part in (one - other, other - one)]
+            raise AssertionError(f"the loop has other {what}: only ours {dict(sides[0])}, only its {dict(sides[1])}")
 
 
 def count(contents: Sequence[Content]) -> int:
