@@ -40,10 +40,10 @@ def test_each_django_room_has_a_process_of_its_own():
     runs = plan(["kernel", "tpf", "ssb", "filsluse", "journey", "a_new_kind"], None)
     assert [run.folders for run in runs] == [
         ("kernel", "a_new_kind"),
-        ("tpf",),
         ("ssb",),
-        ("filsluse",),
         ("journey",),
+        ("tpf",),
+        ("filsluse",),
     ]
 
 
