@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -78,6 +79,25 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
+class _Span:
+    """Rows of one sheet that are written together."""
+
+    sheet: Sheet
+    start: int
+    count: int
+
+    @property
+    def first(self) -> int:
+        """Give the number of the first of these rows in the sheet."""
+        return len(self.sheet.above) + 2 + self.start
+
+    def cells(self, column: Column) -> pa.Array:
+        """Give the cells of a column in these rows."""
+        whole = self.count == len(column.cells)
+        return column.cells if whole else column.cells.slice(self.start, self.count)
+
+
+@dataclass(frozen=True, slots=True)
 class _Block:
     """Cells of one column that stand under each other, from a row on."""
 
@@ -116,8 +136,14 @@ class _Strings:
     def add_words(self, words: Sequence[str]) -> int:
         """Keep a few texts of the program's own; gives the number of the first."""
         first, self.count = self.count, self.count + len(words)
-        self.parts += [f'<si><t xml:space="preserve">{escape(word)}</t></si>'.encode() for word in words]
+        self.parts += map(_string, words)
         return first
+
+
+@lru_cache(maxsize=4096)
+def _string(word: str) -> bytes:
+    """Write a text of the program's own: headings and titles are the same in file after file."""
+    return f'<si><t xml:space="preserve">{escape(word)}</t></si>'.encode()
 
 
 def write_workbook(sheets: Sequence[Sheet], *, title: str, at: datetime) -> bytes:
@@ -156,11 +182,10 @@ def _parts(sheets: Sequence[Sheet]) -> Iterator[Sheet]:
     taken: set[str] = set()
     for sheet in sheets:
         for start in range(0, max(1, sheet.rows), MOST_ROWS):
-            columns = [
-                Column(c.heading, c.cells.slice(start, MOST_ROWS), c.width, c.wrap, c.decimals) for c in sheet.columns
-            ]
-            name = _name(sheet.name, taken)
-            yield Sheet(name, columns, sheet.above, sheet.frozen, sheet.notes)
+            columns = sheet.columns
+            if sheet.rows > MOST_ROWS:
+                columns = [replace(column, cells=column.cells.slice(start, MOST_ROWS)) for column in columns]
+            yield replace(sheet, name=_name(sheet.name, taken), columns=columns)
 
 
 def _name(wished: str, taken: set[str]) -> str:
@@ -211,57 +236,68 @@ def _pane(sheet: Sheet, top: int) -> str:
 
 def _small(sheets: Sequence[Sheet], strings: _Strings) -> Iterator[memoryview]:
     """Write the rows of all sheets that are small at once: what a column costs is paid once and not by sheet."""
-    small = [sheet for sheet in sheets if sheet.rows <= _CHUNK]
-    blocks = [block for sheet in small for block in _blocks(sheet, 0, sheet.rows)]
-    written = iter(_written(blocks, strings))
-    for sheet in small:
-        yield _rows(sheet, 0, sheet.rows, [next(written) for _ in sheet.columns])
+    return _rows([_Span(sheet, 0, sheet.rows) for sheet in sheets if sheet.rows <= _CHUNK], strings)
 
 
 def _chunks(sheet: Sheet, strings: _Strings) -> Iterator[memoryview]:
     """Write the rows of a long sheet some at a time."""
     for start in range(0, sheet.rows, _CHUNK):
-        count = min(_CHUNK, sheet.rows - start)
-        yield _rows(sheet, start, count, _written(_blocks(sheet, start, count), strings))
+        yield from _rows([_Span(sheet, start, min(_CHUNK, sheet.rows - start))], strings)
 
 
-def _blocks(sheet: Sheet, start: int, count: int) -> list[_Block]:
-    first = len(sheet.above) + 2 + start
+def _rows(spans: Sequence[_Span], strings: _Strings) -> Iterator[memoryview]:
+    """Write the rows of spans, all at once; a column that a sheet lacks is empty in its rows. Gives them by span."""
+    if not spans:
+        return
+    written = iter(_written([block for span in spans for block in _blocks(span)], strings))
+    cells = [[next(written) for _ in span.sheet.columns] for span in spans]
+    columns = [
+        pa.concat_arrays(
+            [its[place] if place < len(its) else _nothing(span) for its, span in zip(cells, spans, strict=True)]
+        )
+        for place in range(max(map(len, cells)))
+    ]
+    numbers = np.concatenate([np.arange(span.first, span.first + span.count, dtype=np.int32) for span in spans])
+    lines = pc.binary_join_element_wise(
+        '<row r="',
+        pa.array(numbers).cast(pa.string()),
+        pa.concat_arrays(list(map(_heights, spans))),
+        '">',
+        *columns,
+        "</row>",
+        "",
+        null_handling="replace",
+        null_replacement="",
+    )
+    start = 0
+    for span in spans:
+        yield joined_bytes(lines.slice(start, span.count))
+        start += span.count
+
+
+def _blocks(span: _Span) -> list[_Block]:
     return [
-        _Block(column, column.cells.slice(start, count), letters(place), first)
-        for place, column in enumerate(sheet.columns)
+        _Block(column, span.cells(column), letters(place), span.first)
+        for place, column in enumerate(span.sheet.columns)
     ]
 
 
-def _rows(sheet: Sheet, start: int, count: int, cells: list[pa.Array]) -> memoryview:
-    first = len(sheet.above) + 2 + start
-    rows = pa.array(np.arange(first, first + count, dtype=np.int32)).cast(pa.string())
-    return joined_bytes(
-        pc.binary_join_element_wise(
-            '<row r="',
-            rows,
-            *_height(sheet, start, count),
-            '">',
-            *cells,
-            "</row>",
-            "",
-            null_handling="replace",
-            null_replacement="",
-        )
-    )
+def _nothing(span: _Span) -> pa.Array:
+    return pa.nulls(span.count, pa.string())
 
 
-def _height(sheet: Sheet, start: int, count: int) -> tuple[pa.Array | str, ...]:
-    """Say how high rows with long texts are: not every program finds out for itself."""
+def _heights(span: _Span) -> pa.Array:
+    """Say how high rows with long texts are: not every program finds out for itself. Null where none is long."""
     lines = [
-        pc.ceil(pc.divide(pc.utf8_length(column.cells.slice(start, count)).cast(pa.float64()), column.width * _FILLED))
-        for column in sheet.columns
+        pc.ceil(pc.divide(pc.utf8_length(span.cells(column)).cast(pa.float64()), column.width * _FILLED))
+        for column in span.sheet.columns
         if column.wrap and not _is_number(column.cells.type)
     ]
     if not lines:
-        return ()
+        return _nothing(span)
     most = pc.min_element_wise(pc.max_element_wise(*lines, 1.0), 25.0)
-    return '" ht="', pc.multiply(most, _LINE).cast(pa.int32()).cast(pa.string()), '" customHeight="1'
+    points = pc.multiply(most, _LINE).cast(pa.int32()).cast(pa.string())
+    return pc.binary_join_element_wise('" ht="', points, '" customHeight="1', "")
 
 
 def _written(blocks: Sequence[_Block], strings: _Strings) -> list[pa.Array]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ipis.ssb.feedback.beside import Beside
 from ipis.ssb.packs import pack_of
-from ipis.ssb.register.deliveries import last_years, previous_delivery
 from ipis.ssb.tables import indicators
 from ipis.ssb.tables.batch import Counted
 from ipis.ssb.tables.compare import ControlTable, Sides, compare_many
@@ -66,8 +66,8 @@ class Counter:
             self._keep(each.delivery, pack, count)
         deliveries = [each.delivery for each in judged]
         uncorrected = _uncorrected(judged, made, pack)
-        earlier = [last_years(one, self.judge.predecessors(one)) for one in deliveries]
-        before = [previous_delivery(one) for one in deliveries]
+        beside = Beside.of(deliveries, {one.kommune: self.judge.predecessors(one) for one in deliveries})
+        earlier, before = list(map(beside.last_years, deliveries)), list(map(beside.previous, deliveries))
         self._count_missing([*(its[0] for its in earlier if len(its) == 1), *filter(None, before)], known)
         last_year = [self._together(its, known) for its in earlier]
         sides = [

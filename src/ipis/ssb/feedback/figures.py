@@ -225,10 +225,11 @@ def _html(
     for place in range(max(words.num_columns for words in keys)):
         texts = _column(keys, place).filter(shown)
         columns.append((texts, "<td>" if place else '<th scope="row">', pc.is_valid(texts)))
-    places = decimals.filter(shown)
-    for number, side in enumerate(SIDES):
-        written = cells.numbers(frame[side].combine_chunks(), places, language)
-        columns.append((written, '<td class="n">', pa.array(has[:, number])))
+    figures = pa.concat_arrays([frame[side].combine_chunks() for side in SIDES])
+    written = cells.numbers(figures, pa.concat_arrays([decimals.filter(shown)] * len(SIDES)), language)
+    for number in range(len(SIDES)):
+        column = written.slice(number * frame.num_rows, frame.num_rows)
+        columns.append((column, '<td class="n">', pa.array(has[:, number])))
     return cells.rows(columns)
 
 

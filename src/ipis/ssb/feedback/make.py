@@ -12,7 +12,7 @@ import time as clock
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pyarrow.compute as pc
 from django.db import transaction
@@ -37,12 +37,12 @@ from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.packs import pack_of, packs
 from ipis.ssb.register import enrolment, kvittering
 from ipis.ssb.register.deliveries import FEEDBACK
-from ipis.ssb.register.models import Delivery, Job
+from ipis.ssb.register.models import Delivery, Job, Kvittering
 from ipis.ssb.tables import indicators
 from ipis.validation import rulebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -71,6 +71,30 @@ class _Wish:
     pack: SeasonPack
     language: str
     password: Secret
+    short_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What stands of the deliveries of jobs when a run begins: asked for all at once."""
+
+    deliveries: Mapping[str, Delivery]
+    """By forsendelse."""
+    made: Container[tuple[str, int]]
+    """The tilbakemeldinger that are made: forsendelse and revision."""
+    short_codes: Mapping[str, str]
+    """Of the newest R3 of a forsendelse."""
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job]) -> Self:
+        asked = {_asked(job)[0] for job in jobs}
+        made = Tilbakemelding.objects.filter(delivery__forsendelse__in=asked)
+        receipts = Kvittering.objects.filter(forsendelse__in=asked, kind=Kind.R3.value).order_by("id")
+        return cls(
+            {one.forsendelse: one for one in Delivery.objects.filter(forsendelse__in=asked)},
+            set(made.values_list("delivery__forsendelse", "revision")),
+            dict(receipts.values_list("forsendelse", "short_code")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +111,10 @@ class Maker:
         A job's subject is the forsendelse, or `<forsendelse>:<revision>`; what stands already is not made again.
         """
         wishes: dict[tuple[str, int], list[_Wish]] = {}
+        standing = _Standing.of(jobs)
         for job in jobs:
             try:
-                wish = self._wish(job)
+                wish = self._wish(job, standing)
             except Exception as error:  # noqa: BLE001 - it is this job's own, and is dealt with as such
                 yield job, partial(_raise, error)
                 continue
@@ -105,19 +130,20 @@ class Maker:
             for wish, one, count, figures in zip(its, judged, counts, shown, strict=True):
                 yield wish.job, partial(self._make, wish, one, count, figures)
 
-    def _wish(self, job: Job) -> _Wish | None:
+    def _wish(self, job: Job, standing: _Standing) -> _Wish | None:
         """Say what a job wishes, or None where it is made; TryLater for what is held back or nobody could open."""
-        forsendelse, _, asked = job.subject.partition(":")
-        delivery, revision = Delivery.objects.get(forsendelse=forsendelse), int(asked or 1)
-        if Tilbakemelding.objects.filter(delivery=delivery, revision=revision).exists():
+        forsendelse, revision = _asked(job)
+        if (forsendelse, revision) in standing.made:
             return None
+        delivery = standing.deliveries[forsendelse]
         pack, now = pack_of(self.settings, delivery.register, delivery.year), self.settings.business_clock().now()
         held_until = held_back_until(pack.collection)
         if held_until is not None and now < held_until:
             raise TryLater(_HELD_BACK, at=f"{held_until:%Y-%m-%d}")
         contact = contact_of(forsendelse, self.settings, self.keys.identity)
         language = LANGUAGES[0] if contact is None else contact.language
-        return _Wish(job, delivery, revision, pack, language, self._password(delivery, contact))
+        password, short_code = self._password(delivery, contact), standing.short_codes.get(forsendelse, "")
+        return _Wish(job, delivery, revision, pack, language, password, short_code)
 
     def _make(self, wish: _Wish, judged: Judged, counts: Counts, figures: Sequence[Figures]) -> None:
         """List, write, close and commit one tilbakemelding."""
@@ -133,7 +159,7 @@ class Maker:
             made_at=self.settings.business_clock().now(),
             verdicts_sha256=judged.verdicts_sha256,
         )
-        files = render_files(_contents(one, wish.pack, wish.language, feilliste, counts), figures)
+        files = render_files(_contents(one, wish, feilliste, counts), figures)
         self._commit(wish.job, one, close_zip(files, wish.password))
         kill.reach(self.settings, "feedback:committed")
 
@@ -210,6 +236,12 @@ def sweep(settings: SsbSettings) -> int:
     return len(old)
 
 
+def _asked(job: Job) -> tuple[str, int]:
+    """Read a job's subject: the forsendelse, and which revision of its feedback is wished."""
+    forsendelse, _, revision = job.subject.partition(":")
+    return forsendelse, int(revision or 1)
+
+
 def _finish(job: Job) -> None:
     with transaction.atomic():
         job.finish()
@@ -236,9 +268,9 @@ def _figures(counts: Sequence[Counts], texts: Sequence[Texts]) -> list[list[Figu
     return [made[place] for place in range(len(counts))]
 
 
-def _contents(one: Tilbakemelding, pack: SeasonPack, language: str, feilliste: pa.Table, counts: Counts) -> Contents:
-    collection, delivery = pack.collection, one.delivery
-    loaded = kvittering.newest(delivery.forsendelse, Kind.R3)
+def _contents(one: Tilbakemelding, wish: _Wish, feilliste: pa.Table, counts: Counts) -> Contents:
+    pack, language, delivery = wish.pack, wish.language, wish.delivery
+    collection = pack.collection
     records = {collection.layout.header.name: collection.layout.header, **collection.layout.records}
     return Contents(
         kommune=delivery.kommune,
@@ -252,7 +284,7 @@ def _contents(one: Tilbakemelding, pack: SeasonPack, language: str, feilliste: p
         made_at=one.made_at,
         corrections_until=collection.window.corrections_until,
         address=collection.addresses["ssb"],
-        short_code=loaded.short_code if loaded else "",
+        short_code=wish.short_code,
         pack_version=pack.version,
         feilliste=feilliste,
         tables=counts.tables,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
+import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ipis.ssb.feedback import cells
@@ -67,15 +67,16 @@ def _template() -> Template:
 def _rules(contents: Contents) -> Markup:
     """Write the lines of the table of rules."""
     summed = contents.by_rule
-    none = pc.cast(pc.multiply(summed["findings"].combine_chunks(), 0), "int8")
-    columns = [
+    columns: list[tuple[pa.Array, str, None]] = [
         (summed["rule"].combine_chunks(), '<th scope="row">', None),
         (contents.in_words("level", summed), "<td>", None),
         (summed["found"].combine_chunks(), "<td>", None),
     ]
+    counts = pa.concat_arrays([summed[name].combine_chunks().cast(pa.int64()) for name in _COUNTS])
+    written = cells.numbers(counts, pa.repeat(pa.scalar(0, pa.int8()), len(counts)), contents.texts.language)
     columns += [
-        (cells.numbers(summed[name].combine_chunks(), none, contents.texts.language), '<td class="n">', None)
-        for name in _COUNTS
+        (written.slice(place * summed.num_rows, summed.num_rows), '<td class="n">', None)
+        for place in range(len(_COUNTS))
     ]
     return cells.body(cells.rows(columns), 0, summed.num_rows)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ipis.lib.spreadsheet import Column, Sheet, write_workbook
 
@@ -133,12 +133,11 @@ def _indicators(contents: Contents) -> Iterator[Sheet]:
 
 
 def _table(figures: Figures) -> Sheet:
-    words = figures.keys.rename_columns(list(map(str, range(figures.keys.num_columns))))
     columns = [
         Column(heading, column.combine_chunks(), _KEY)
-        for heading, column in zip(figures.headings, words.columns, strict=True)
+        for heading, column in zip(figures.headings, figures.keys.columns, strict=True)
     ]
-    frame, decimals = figures.table.frame, int(pc.max(figures.decimals).as_py() or 0)
+    frame, decimals = figures.table.frame, int(np.asarray(figures.decimals).max(initial=0))
     columns += [
         Column(figures.heading(side), frame[side].combine_chunks(), _FIGURE, decimals=decimals)
         for side in ("this", "last_year", "change", "nation")
