@@ -168,37 +168,40 @@ def _data_parts(facts: Facts, rows: Rows, limits: Limits) -> list[_Clear]:
 
 
 def _cut(rows: Rows, keys: NDArray[np.bytes_], room: int | None) -> Iterator[_Piece]:
-    """Give the rows of the keys in pieces that fit; a piece that does not is halved between two persons."""
-    piece = _piece(rows, keys)
-    if room is None or sum(member.size for member in piece.members) <= room:
+    """Give rows, which are those of the keys, in pieces that fit; one that does not is halved between two persons."""
+    piece = _piece(rows)
+    size = sum(member.size for member in piece.members)
+    if room is None or size <= room:
         yield piece
         return
     if len(keys) < 2:
-        raise Misuse("seal.part_size", least=_least_part(sum(member.size for member in piece.members)))
-    middle = len(keys) // 2
-    yield from _cut(rows, keys[:middle], room)
+        raise Misuse("seal.part_size", least=_least_part(size))
+    first, second = keys[: len(keys) // 2], keys[len(keys) // 2 :]
+    yield from _cut(_between(rows, first), first, room)
     # All answers stand in the first part: they are of findings, not of persons.
     rest = rows if rows.answers is None else replace(rows, answers=rows.answers.slice(0, 0))
-    yield from _cut(rest, keys[middle:], room)
+    yield from _cut(_between(rest, second), second, room)
 
 
-def _piece(rows: Rows, keys: NDArray[np.bytes_]) -> _Piece:
-    tables = {name: _rows_between(table, keys) for name, table in rows.tables.items()}
-    used = used_local_keys(tables, rows.layout, rows.answers)
-    at = np.searchsorted(rows.lokal["local_key"].to_numpy(), used)
-    tables[LOKAL] = rows.lokal.take(pa.array(at))
-    if rows.answers is not None:
-        tables[SVAR] = rows.answers
+def _piece(rows: Rows) -> _Piece:
+    tables = {**rows.tables, LOKAL: rows.lokal, **({} if rows.answers is None else {SVAR: rows.answers})}
     members = [
-        container.Source.of_bytes(f"{name}.parquet", memoryview(write_parquet(table))) for name, table in tables.items()
+        # No value of `lokal` repeats itself.
+        container.Source.of_bytes(f"{name}.parquet", memoryview(write_parquet(table, dictionary=name != LOKAL)))
+        for name, table in tables.items()
     ]
     return _Piece({name: table.num_rows for name, table in tables.items()}, members)
 
 
+def _between(rows: Rows, keys: NDArray[np.bytes_]) -> Rows:
+    """Give the rows from the first key to the last, and the local keys that they use."""
+    tables = {name: _rows_between(table, keys) for name, table in rows.tables.items()}
+    used = used_local_keys(tables, rows.layout, rows.answers)
+    places = np.searchsorted(rows.lokal["local_key"].to_numpy(), used)
+    return replace(rows, tables=tables, lokal=rows.lokal.take(pa.array(places)))
+
+
 def _rows_between(table: pa.Table, keys: NDArray[np.bytes_]) -> pa.Table:
-    """Give the rows from the first key to the last; the table is sorted."""
-    if not len(keys):
-        return table.slice(0, 0)
     own = keys_of(table)
     first, last = np.searchsorted(own, keys[0], "left"), np.searchsorted(own, keys[-1], "right")
     return table.slice(int(first), int(last - first))
