@@ -15,7 +15,8 @@ from ipis.kernel.contact import Contact
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.environment import Environment
 from ipis.kernel.forsendelse import Limits, Recipients, Rows, pack
-from ipis.kernel.layout import Kind, Layout, parse
+from ipis.kernel.layout import Kind, Layout
+from ipis.kernel.layout_file import parse
 from ipis.kernel.manifest import Facts
 from ipis.kernel.sealed import Identity
 from ipis.kernel.secret import Secret

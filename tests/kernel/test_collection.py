@@ -134,33 +134,44 @@ def test_a_folder_that_lacks_a_member_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "code", "at"),
     [
-        (b"hour = 8", b"hour = 8\nminute = 3"),
-        (b"hour = 8\n", b""),
-        (b'after = "loaded"', b'after = "later"'),
-        (b"closes_at = 2018", b"closes_at = 2017"),
-        (b"year = 2017", b"year = "),
+        (b"hour = 8", b"hour = 8\nminute = 3", "toml.unknown_key", b"minute"),
+        (b"hour = 8\n", b"", "toml.missing_key", b"receipt]"),
+        (b"hour = 8\n", b'hour = "otte"\n', "toml.not_number", b"hour"),
+        (b"hour = 8\n", b"hour = 8\nhour = 9\n", "toml.twice", b" 9"),
+        (b'after = "loaded"', b'after = "later"', "toml.not_among", b"after"),
+        (b"closes_at = 2018", b"closes_at = 2017", "collection.window", b"window]"),
+        (b"year = 2017", b"year = ", "toml.syntax", b"= \n"),
+        (b"preliminary_on = 2018-", b"preliminary_on = '2018'#", "toml.not_time", b"preliminary_on"),
+        (b'zone = "Europe/Oslo"', b'zone = "Europe/Osla"', "collection.zone", b"zone ="),
     ],
 )
-def test_unknown_missing_and_contradicting_keys_are_refused(old, new):
-    """Unknown or missing: refuse, never guess."""
+def test_unknown_missing_and_contradicting_keys_are_refused(old, new, code, at):
+    """Unknown or missing: refuse, never guess; each at its line."""
     changed = members()
     assert old in changed["collection.toml"]
     changed["collection.toml"] = changed["collection.toml"].replace(old, new, 1)
-    assert refused_code(changed) == "collection.file"
+    with pytest.raises(DefinitionRefused) as refused:
+        load(DefinitionFolder.from_members(changed))
+    lines = changed["collection.toml"].splitlines(keepends=True)
+    assert refused.value.code == code
+    assert at in lines[int(str(refused.value.params["line"])) - 1] + b"\n"
 
 
 def test_a_code_list_that_the_layout_names_must_exist():
     changed = members()
     del changed["codes/husstand.csv"]
-    assert refused_code(changed) == "collection.code_list"
+    assert refused_code(changed) == "layout.code_list"
 
 
 def test_a_broken_code_list_is_refused():
     changed = members()
     changed["codes/husstand.csv"] += b"1,2\n"
-    assert refused_code(changed) == "collection.file"
+    with pytest.raises(DefinitionRefused) as refused:
+        load(DefinitionFolder.from_members(changed))
+    assert refused.value.code == "collection.csv"
+    assert refused.value.params["line"] == changed["codes/husstand.csv"].count(b"\n")
 
 
 @pytest.mark.parametrize("year", [2016, 2017])

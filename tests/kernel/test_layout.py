@@ -8,9 +8,12 @@ import pyarrow as pa
 import pytest
 from tests.kernel.years import members
 
-from ipis.kernel.collection import packaged
+from ipis.kernel.collection import load, packaged
+from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused
-from ipis.kernel.layout import Kind, parse
+from ipis.kernel.layout import Kind
+from ipis.kernel.layout_file import parse
+from ipis.kernel.toml_file import place
 
 YEARS = [2016, 2017]
 
@@ -148,26 +151,92 @@ def spoil(old, new):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "code", "at"),
     [
-        (b'kind = "id"', b'kind = "ident"'),
-        (b"required = true", b"needed = true"),
-        (b'rules = { mandatory = "K018"', b'rules = { missing = "K018"'),
-        (b'form = "L001"', b'form = "L999"'),
-        (b'codes = "husstand"\n', b""),
-        (b"length = 5\nscale = 2", b"length = 5"),
-        (b'kind = "int"\nlength = 3', b'kind = "int"\nlength = 12'),
-        (b'id_field = "tjenesteId"', b'id_field = "id"'),
-        (b'counts = "person"', b'counts = "personer"'),
-        (b"pattern = '^[89][0-9]{8}$'", b"pattern = '^[89'"),
-        (b'label = { nb = "Husstand", nn = "Hushald", en = "Household" }', b'label = { nb = "Husstand" }'),
-        (b"[person]\n", b"[menneske]\n"),
-        (b'element = "Slutt"\n', b""),
-        (b'format = "1.0"', b"format = "),
-        (b'format = "1.0"\n', b""),
+        (b'kind = "id"', b'kind = "ident"', "toml.not_among", "kind"),
+        (b"required = true", b"needed = true", "toml.unknown_key", "needed"),
+        (b"required = true", b'required = "nei nei"', "toml.not_truth", "required"),
+        (b"length = 10", b'length = "ti"', "toml.not_number", "length"),
+        (b"length = 10", b"length = 10\nlength = 11", "toml.twice", " 11"),
+        (b'rules = { mandatory = "K018"', b'rules = { missing = "K018"', "toml.not_among", "missing"),
+        (b'form = "L001"', b'form = "L999"', "layout.undeclared", 'form = "L999"'),
+        (b'form = "L001"', b"form = 1", "toml.not_text", "form = 1"),
+        (b'codes = "husstand"\n', b"", "layout.no_codes", "person.fields.husstand"),
+        (b'codes = "husstand"\n', b"codes = 1\n", "layout.codes", "codes = 1"),
+        (b'codes = "husstand"\n', b'codes = ["1", 2]\n', "layout.codes", 'codes = ["1"'),
+        (b"length = 5\nscale = 2", b"length = 5", "layout.decimal", "person.fields.privatHjelpTimer"),
+        (b'kind = "int"\nlength = 3', b'kind = "int"\nlength = 12', "layout.whole", "tjeneste.fields.timerUke"),
+        (b'id_field = "tjenesteId"', b'id_field = "id"', "layout.no_field", "id_field"),
+        (b'key_fields = ["brukerNr"]', b'key_fields = "brukerNr"', "toml.not_list", "key_fields"),
+        (b'counts = "person"', b'counts = "personer"', "toml.not_among", "counts"),
+        (b"pattern = '^[89][0-9]{8}$'", b"pattern = '^[89'", "layout.pattern", "pattern"),
+        (b'label = { nb = "Husstand", nn = "Hushald", en = "Household" }', b'label = { nb = "Husstand" }', "layout.label", "label"),
+        (b"[person]\n", b"[menneske]\n", "toml.not_among", "person.fields.brukerNr"),
+        (b'kind = "record"\nelement = "Person"', b'kind = "header"\nelement = "Person"', "layout.second", "kind"),
+        (b'element = "Slutt"\n', b"", "toml.missing_key", "slutt]"),
+        (b'format = "1.0"', b"format = ", "toml.syntax", "= \n"),
+        (b'format = "1.0"\n', b"", "toml.missing_key", "Record layout"),
+        (b"[person.supplied]\n", b"[person.supplied]\nBRUKERNR = 3\n", "toml.not_table", "BRUKERNR"),
+        (b"[person.supplied]\n", b'[person.supplied]\nBRUKERNR = { type = "id", label = {} }\n', "layout.alike", "BRUKERNR"),
+        (b"[codes.icpc2]", b'[codes.icpc2]\nname = "x"', "toml.unknown_key", "name ="),
+        (b"[person.fields.fid]", b'[person.fields.fid]\nname = "x"', "toml.unknown_key", "name ="),
+        (b'"Person', b'"\xc3\x28', "toml.encoding", "Perio"),
+    ],
+)  # fmt: skip
+def test_a_layout_that_contradicts_itself_is_refused_at_its_place(old, new, code, at):
+    """The line that is named is the one to correct, in every language."""
+    spoilt = spoil(old, new)
+    with pytest.raises(DefinitionRefused) as refused:
+        parse(spoilt)
+    error, lines = refused.value, spoilt.decode("utf-8", "replace").splitlines(keepends=True)
+    assert error.code == code
+    line = lines[int(str(error.params["line"])) - 1]
+    assert at in line or code == "toml.encoding"
+    assert 1 <= int(str(error.params["column"])) <= len(line)
+    for language in LANGUAGES:
+        text = error.render(language)
+        assert f"layout.toml lin{'e' if language == 'en' else 'je'} {error.params['line']}" in text.found
+        assert not re.search(r"[{}]", text.found + text.do), text
+
+
+def test_a_key_is_found_wherever_its_author_wrote_it():
+    text = """a = 1
+[post.fields]
+antall = { kind = "int", label = { nb = "kind" }, "length" = 3 }
+"post nr".kind = "str"
+[post.fields.dag]
+kind = "date"
+[[many]]
+x = 1
+"""
+    assert place(text, ("a",)) == (1, 1)
+    assert place(text, ("post", "kind")) == (2, 2)
+    assert place(text, ("post", "fields", "antall", "kind")) == (3, 12)
+    assert place(text, ("post", "fields", "antall", "label", "nb")) == (3, 36)
+    assert place(text, ("post", "fields", "antall", "length")) == (3, 51)
+    assert place(text, ("post", "fields", "antall", "rules")) == (3, 1)
+    assert place(text, ("post", "fields", "post nr", "kind")) == (4, 1)
+    assert place(text, ("post", "fields", "dag", "kind")) == (6, 1)
+    assert place(text, ("many", "x")) == (8, 1)
+    assert place(text, ("nowhere",)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (b'rules = { code = "L008" }', b"", "code"),
+        (b'rules = { form = "L004", range = "K045" }', b'rules = { form = "L004" }', "range"),
+        (b'rules = { form = "L004", range = "K045" }', b'rules = { range = "K045" }', "form"),
+        (b'rules = { mandatory = "K018", form = "L001" }', b'rules = { form = "L001" }', "mandatory"),
     ],
 )
-def test_a_layout_that_contradicts_itself_is_refused(old, new):
+def test_a_fault_that_no_rule_is_about_is_refused_when_the_folder_is_read(old, new, fault):
+    """docs/spec/rules.md §5: no bad value is silent."""
+    changed = members()
+    changed["layout.toml"] = spoil(old, new)
     with pytest.raises(DefinitionRefused) as refused:
-        parse(spoil(old, new))
-    assert refused.value.code == "collection.layout"
+        load(DefinitionFolder.from_members(changed))
+    assert (refused.value.code, refused.value.params["fault"]) == ("layout.no_rule", fault)
+    lines = changed["layout.toml"].decode().splitlines()
+    heading = f"[{refused.value.params['record']}.fields.{refused.value.params['field']}]"
+    assert lines.index(heading) < int(str(refused.value.params["line"])) <= lines.index(heading) + 9

@@ -21,7 +21,8 @@ from ipis.kernel.demo import demo_orgnr
 from ipis.kernel.environment import Environment
 from ipis.kernel.forsendelse import Limits, Rows, pack
 from ipis.kernel.identifiers import MAPPING_SCHEMA
-from ipis.kernel.layout import Kind, Layout, parse
+from ipis.kernel.layout import Kind, Layout
+from ipis.kernel.layout_file import parse
 from ipis.kernel.manifest import Facts, Manifest
 from ipis.kernel.messages import FORWARD, File, Forward
 from ipis.kernel.opening import seal_mapping

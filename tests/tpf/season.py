@@ -19,7 +19,7 @@ from ipis.kernel.environment import Environment
 from ipis.kernel.foedselsnummer import judge, read_identities
 from ipis.kernel.forsendelse import Limits, Rows, pack
 from ipis.kernel.identifiers import pack_identities
-from ipis.kernel.layout import parse
+from ipis.kernel.layout_file import parse
 from ipis.kernel.manifest import Facts
 from ipis.kernel.receipt import CAUSED_BY, Kind, Receipt, SignedReceipt, sign
 from ipis.kernel.rows import part_schemas

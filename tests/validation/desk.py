@@ -68,7 +68,6 @@ length = 5
 rules = {{ form = "L002" }}
 [ting.fields.vist]
 kind = "id"
-length = 5
 {_LABEL}
 [ting.fields.kode]
 kind = "code"
@@ -101,7 +100,6 @@ scale = 2
 rules = {{ form = "L002" }}
 [ting.fields.tekst]
 kind = "str"
-length = 40
 {_LABEL}
 [ting.fields.A1]
 kind = "code"

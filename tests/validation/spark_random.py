@@ -15,21 +15,25 @@ C = ["C1", "C2", "C3"]
 kind = "int"
 length = 9
 {_LABEL}
+rules = {{ form = "L002" }}
 [ting.fields.C1]
 kind = "code"
 length = 2
 codes = "liste"
 {_LABEL}
+rules = {{ code = "L003" }}
 [ting.fields.C2]
 kind = "code"
 length = 2
 codes = "liste"
 {_LABEL}
+rules = {{ code = "L003" }}
 [ting.fields.C3]
 kind = "code"
 length = 2
 codes = "liste"
 {_LABEL}
+rules = {{ code = "L003" }}
 [ting.supplied]
 tall = {{ type = "int32", {_LABEL} }}
 [ledd]
@@ -40,7 +44,6 @@ key_fields = ["lid"]
 id_field = "lid"
 [ledd.fields.lid]
 kind = "id"
-length = 5
 {_LABEL}
 [ledd.fields.dag]
 kind = "date"
@@ -54,7 +57,6 @@ length = 9
 rules = {{ form = "L002" }}
 [ledd.fields.slag]
 kind = "str"
-length = 5
 {_LABEL}
 [nation.landet]
 key = "kode"

@@ -112,7 +112,6 @@ key_fields = ["tid", "dag"]
 id_field = "tid"
 [stopp.fields.tid]
 kind = "id"
-length = 5
 label = { nb = "N", nn = "N", en = "N" }
 [stopp.fields.dag]
 kind = "date"

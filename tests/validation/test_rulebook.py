@@ -153,7 +153,7 @@ def test_a_folder_without_a_code_list_that_the_layout_names_is_refused():
     layout = desk.LAYOUT.replace('codes = ["01", "02", "03"]', 'codes = "borte"')
     with pytest.raises(DefinitionRefused) as caught:
         desk.collection(GOOD, layout=layout)
-    assert caught.value.code == "collection.code_list"
+    assert caught.value.code == "layout.code_list"
 
 
 def test_nothing_of_a_refused_folder_stays_behind():

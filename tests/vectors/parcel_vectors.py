@@ -24,7 +24,8 @@ from ipis.kernel.canonical import sha256
 from ipis.kernel.contact import Contact
 from ipis.kernel.environment import Environment
 from ipis.kernel.forsendelse import Facts, Recipients, Rows, pack
-from ipis.kernel.layout import Layout, parse
+from ipis.kernel.layout import Layout
+from ipis.kernel.layout_file import parse
 from ipis.kernel.manifest import commitment_of
 from ipis.kernel.messages import login_bytes
 from ipis.kernel.parts import Content, clear_part

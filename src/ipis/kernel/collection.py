@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass as plain_dataclass
 from datetime import date, datetime
@@ -21,14 +20,17 @@ import pyarrow.csv as pa_csv
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from ipis.kernel import layout_file
 from ipis.kernel.calendar import Window
 from ipis.kernel.definitions import DefinitionFolder, packaged_years
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused
 from ipis.kernel.layout import Layout
-from ipis.kernel.layout import parse as parse_layout
+from ipis.kernel.toml_file import Written
 
 __all__ = ["Collection", "ContactRules", "DefinitionFolder", "PasswordRules", "load", "packaged", "packaged_years"]
 
+_COLLECTION_FILE = "collection.toml"
+_LAYOUT_FILE = "layout.toml"
 _STRICT = ConfigDict(extra="forbid", strict=False)
 _NUMBERS = re.compile(r"^(?:valid_(?:from|to)|age_\w+|population|total)$")
 
@@ -247,27 +249,27 @@ def packaged(register: str, year: int) -> Collection:
 
 def load(folder: DefinitionFolder) -> Collection:
     """Read a collection year from its folder; raises `DefinitionRefused` with the file and place of what is wrong."""
-    for needed in ("collection.toml", "layout.toml", "codes/kommuner.csv", "codes/successors.csv"):
+    for needed in (_COLLECTION_FILE, _LAYOUT_FILE, "codes/kommuner.csv", "codes/successors.csv"):
         folder.require(needed)
     collection = load_any(folder)
     if next(iter(collection.layout.records), None) != "person":
-        place, detail = "person", "the first record type must be person"
-        raise DefinitionRefused("collection.layout", file=f"{folder.origin}/layout.toml", place=place, detail=detail)
+        _written(folder, _LAYOUT_FILE).refuse("layout.first_person", tuple(collection.layout.records)[:1])
     return collection
 
 
 def load_any(folder: DefinitionFolder) -> Collection:
     """Read any register's definitions, as a rule author has them: no person and no municipalities are needed."""
     written = _read_file(folder)
-    layout = parse_layout(folder.require("layout.toml"), f"{folder.origin}/layout.toml")
+    layout = layout_file.parse(folder.require(_LAYOUT_FILE), f"{folder.origin}/{_LAYOUT_FILE}")
     codes = code_lists(folder, written.year)
-    check_lists(layout, codes, folder.origin)
+    layout_file.require_lists(layout, codes, _written(folder, _LAYOUT_FILE))
+    layout_file.require_rules(layout, _written(folder, _LAYOUT_FILE))
     return Collection(
         register=written.register,
         year=written.year,
         name=written.name,
         title=dict.fromkeys(LANGUAGES, written.register.upper()) | dict(written.title or {}),
-        window=_window(written.window, folder.origin),
+        window=_window(written.window, folder),
         receipt=written.receipt,
         feedback=written.feedback,
         publication=written.publication,
@@ -290,26 +292,29 @@ def load_any(folder: DefinitionFolder) -> Collection:
     )
 
 
+def _written(folder: DefinitionFolder, member: str) -> Written:
+    return Written.decode(folder.require(member), f"{folder.origin}/{member}")
+
+
 def _read_file(folder: DefinitionFolder) -> _File:
-    origin = f"{folder.origin}/collection.toml"
+    written = _written(folder, _COLLECTION_FILE)
     try:
-        return _FILE.validate_python(tomllib.loads(folder.require("collection.toml").decode("utf-8")))
+        return _FILE.validate_python(written.tables())
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DefinitionRefused("collection.file", file=origin, place=place, detail=first["msg"]) from None
-    except ValueError as error:
-        raise DefinitionRefused("collection.file", file=origin, place="", detail=str(error)) from None
+        written.refuse_complaint(error, _File)
 
 
-def _window(written: _Windows, origin: str) -> Window:
+def _window(written: _Windows, folder: DefinitionFolder) -> Window:
     """Give the local times of the file their zone."""
-    zone = ZoneInfo(written.zone)
+    try:
+        zone = ZoneInfo(written.zone)
+    except (KeyError, ValueError, OSError):
+        _written(folder, _COLLECTION_FILE).refuse("collection.zone", ("window", "zone"))
     instants = (written.opens_at, written.closes_at, written.corrections_until)
     try:
         return Window(*(at if at.tzinfo else at.replace(tzinfo=zone) for at in instants))
-    except ValueError as error:
-        raise DefinitionRefused("collection.file", file=origin, place="window", detail=str(error)) from None
+    except ValueError:
+        _written(folder, _COLLECTION_FILE).refuse("collection.window", ("window",))
 
 
 def code_lists(folder: DefinitionFolder, year: int) -> dict[str, pa.Table]:
@@ -332,9 +337,11 @@ def _table(data: bytes, member: str) -> pa.Table:
     types: dict[str, Any] = {name: pa.int64() if _NUMBERS.match(name) else pa.string() for name in names}
     options = pa_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     try:
-        return pa_csv.read_csv(io.BytesIO(data), convert_options=options)
+        # In one thread, Arrow tells the row.
+        return pa_csv.read_csv(io.BytesIO(data), pa_csv.ReadOptions(use_threads=False), convert_options=options)
     except pa.ArrowInvalid as error:
-        raise DefinitionRefused("collection.file", file=member, place="", detail=str(error)) from None
+        row = re.search(r"Row #(\d+)", str(error))
+        raise DefinitionRefused("collection.csv", file=member, line=int(row[1]) if row else 1) from None
 
 
 def _pairs(codes: Mapping[str, pa.Table], name: str, key: str, value: str, *, kind: str = "") -> dict[str, str]:
@@ -345,12 +352,3 @@ def _pairs(codes: Mapping[str, pa.Table], name: str, key: str, value: str, *, ki
     if kind:
         table = table.filter(pc.equal(table["kind"], kind))
     return dict(zip(table[key].to_pylist(), table[value].to_pylist(), strict=True))
-
-
-def check_lists(layout: Layout, codes: Mapping[str, pa.Table], origin: str) -> None:
-    """Refuse a layout that names a code list which is not there, unless the list is optional."""
-    known = {*codes, *(name for name, options in layout.codes.items() if options.optional)}
-    for record, field in layout.every_field():
-        if isinstance(field.codes, str) and field.codes not in known:
-            place = f"{record.name}.{field.name}"
-            raise DefinitionRefused("collection.code_list", file=f"{origin}/layout.toml", place=place, list=field.codes)

@@ -1,19 +1,20 @@
-"""The record layout of a collection year: record types and fields as `layout.toml` declares them."""
+"""The record layout of a collection year: record types and fields as `layout.toml` declares them.
+
+`kernel.layout_file` reads the file; docs/spec/layout.md describes it for its author.
+"""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import field as member
 from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from ipis.kernel.errors import LANGUAGES, DefinitionRefused
+from ipis.kernel.errors import LANGUAGES
 
 _STRICT = ConfigDict(extra="forbid", strict=False)
 
@@ -45,9 +46,6 @@ _PLAIN = {
     Kind.INT: pa.int32(),
     Kind.DATE: pa.date32(),
 }
-_SUPPLIED_TYPES = frozenset({"string", "id", "int", "int16", "int32"})
-_NATION_TYPES = frozenset({"str", "int", "dec"})
-_FAULTS = frozenset({"mandatory", "form", "code", "range"})
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -74,6 +72,15 @@ class Field:
     def arrow_type(self) -> pa.DataType:
         """Give the type of the column that the reader makes."""
         return pa.decimal128(self.length, self.scale) if self.kind is Kind.DEC else _PLAIN[self.kind]
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """Name the kinds of fault that its values may have by what it declares, each of which needs a rule."""
+        listed = self.codes is not None
+        formed = self.has_raw or self.length or self.pattern is not None or self.check is not None
+        bounded = self.minimum is not None or self.maximum is not None
+        may = {"mandatory": self.required, "form": formed and not listed, "code": listed, "range": bounded}
+        return frozenset(fault for fault, possible in may.items() if possible)
 
     @property
     def has_raw(self) -> bool:
@@ -176,95 +183,3 @@ class Layout:
         for record in (self.header, *self.records.values(), self.trailer):
             for each in record.fields.values():
                 yield record, each
-
-
-_LAYOUT = TypeAdapter(Layout)
-
-
-def parse(data: bytes, origin: str = "layout.toml") -> Layout:
-    """Read a layout; refuse one with unknown or missing keys, or that contradicts itself."""
-    try:
-        layout = _LAYOUT.validate_python(_arrange(tomllib.loads(data.decode("utf-8"))))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DefinitionRefused("collection.layout", file=origin, place=place, detail=first["msg"]) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DefinitionRefused("collection.layout", file=origin, place="", detail=str(error)) from None
-    for place, detail in _contradictions(layout):
-        raise DefinitionRefused("collection.layout", file=origin, place=place, detail=detail)
-    return layout
-
-
-def _arrange(raw: dict[str, Any]) -> dict[str, Any]:
-    """Put the tables of the file in the shape of the classes: names into their members, records by their kind."""
-    arranged: dict[str, Any] = {"format": raw.pop("format"), "records": {}}
-    for part in ("derived_tables", "nation", "codes"):
-        arranged[part] = raw.pop(part, {})
-    arranged["rules"] = {key: {"id": key, **rule} for key, rule in raw.pop("rules", {}).items()}
-    for name, record in raw.items():
-        named = {"name": name, **record}
-        for part in ("fields", "supplied"):
-            named[part] = {key: {"name": key, **each} for key, each in record.get(part, {}).items()}
-        if record["kind"] == "record":
-            arranged["records"][name] = named
-        else:
-            arranged[record["kind"]] = named
-    return arranged
-
-
-def _contradictions(layout: Layout) -> Iterator[tuple[str, str]]:
-    for record in layout.records.values():
-        yield from ((f"{record.name}.{name}", detail) for name, detail in _alike(record))
-        for supplied in record.supplied.values():
-            if supplied.type not in _SUPPLIED_TYPES or supplied.source not in {"", "register"}:
-                yield f"{record.name}.{supplied.name}", "a supplied column has an unknown type or source"
-    for name, table in layout.nation.items():
-        if not set(table.columns.values()) <= _NATION_TYPES:
-            yield f"nation.{name}", "a column of the nation is str, int or dec"
-    for record, each in layout.every_field():
-        yield from ((f"{record.name}.{each.name}", detail) for detail in _field_faults(each))
-        used = {rule for rule in each.rules.values() if rule.startswith("L")}
-        yield from ((f"{record.name}.{each.name}", f"rule {rule} is not declared") for rule in used - set(layout.rules))
-    for record in layout.records.values():
-        named = (
-            *record.key_fields,
-            *filter(None, (record.id_field,)),
-            *(n for f in record.families.values() for n in f),
-        )
-        yield from ((record.name, f"{name} is no field") for name in named if name not in record.fields)
-    for each in layout.trailer.fields.values():
-        if each.counts is not None and each.counts not in layout.records:
-            yield f"{layout.trailer.name}.{each.name}", "counts no record type"
-
-
-def _alike(record: RecordType) -> Iterator[tuple[str, str]]:
-    """Find names that differ in capitals only: DuckDB would take the one for the other, Spark would not."""
-    seen: dict[str, str] = {}
-    for name in (*record.fields, *record.supplied, *record.derived):
-        other = seen.setdefault(name.lower(), name)
-        if other != name:
-            yield name, f"differs from {other} in capitals only"
-
-
-def _field_faults(each: Field) -> Iterator[str]:
-    if set(each.rules) - _FAULTS:
-        yield "unknown kind of fault under rules"
-    if each.kind is Kind.CODE and each.codes is None:
-        yield "a code needs a code list"
-    if each.kind is Kind.DEC and not 0 < each.scale < each.length:
-        yield "a decimal number needs length and scale"
-    if each.kind is Kind.INT and not 0 < each.length <= 9:
-        yield "a whole number needs a length of at most 9"
-    if set(each.label) != set(LANGUAGES):
-        yield "the label must be in all languages"
-    if each.pattern is not None and not _compiles(each.pattern):
-        yield "the pattern is no regular expression"
-
-
-def _compiles(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except re.error:
-        return False
-    return True

@@ -162,7 +162,7 @@ def test_names_that_differ_in_capitals_only_are_refused(tmp_path):
     """DuckDB would read the one where the other was meant; Spark would not."""
     layout = workshop.LAYOUT.replace("[Tur.derived]", '[Tur.derived]\nSLAG = { count = "rows", by = ["nr"] }')
     (problem,) = problems(open_folder(workshop.definition(tmp_path, "", layout)))
-    assert (problem.code, problem.params["place"]) == ("collection.layout", "Tur.SLAG")
+    assert (problem.code, problem.params["place"]) == ("layout.alike", "Tur.derived.SLAG")
 
 
 def test_a_definition_that_is_left_half_is_never_used(tmp_path):

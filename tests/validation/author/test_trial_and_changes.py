@@ -123,7 +123,7 @@ def test_the_change_page_tells_of_fields_lists_rules_and_columns(tmp_path, capsy
     layout = workshop.LAYOUT.replace("length = 4", "length = 5").replace(
         'exists = "baat"', 'exists = "baat", where = "lengde > 1"'
     )
-    layout = layout.replace("[Tur.fields.ut]", "[Tur.fields.inn]").replace("[Tur.derived]", '[Tur.fields.ny]\nkind = "str"\nlength = 3\nlabel = { nb = "N", nn = "N", en = "N" }\n[Tur.derived]')  # fmt: skip
+    layout = layout.replace("[Tur.fields.ut]", "[Tur.fields.inn]").replace("[Tur.derived]", '[Tur.fields.ny]\nkind = "str"\nlabel = { nb = "N", nn = "N", en = "N" }\n[Tur.derived]')  # fmt: skip
     rules = (
         workshop.RULES.replace("lengde > 3", "lengde > 4")
         .replace("K003", "K004")
@@ -138,7 +138,7 @@ def test_the_change_page_tells_of_fields_lists_rules_and_columns(tmp_path, capsy
     assert workshop.ipis("rules", "changes", before, after) == 0
     page = capsys.readouterr().out
     for line in (
-        "| `Tur.nr` | length: 4 | length: 5 |", "| `Tur.ut` | N, date 10 | falls away |", "| `Tur.ny` | – | new: N, str 3 |",
+        "| `Tur.nr` | length: 4 | length: 5 |", "| `Tur.ut` | N, date 10 | falls away |", "| `Tur.ny` | – | new: N, str |",
         "| F | fiske | label_nb: fisk | label_nb: fiske |", "| L | last | goes out | – |", "| P | pram | – | comes in |", "A new list.",
         "| K001 | condition | lengde: `lengde > 3` where `lengde is not null` | lengde: `lengde > 4` where `lengde is not null` |",
         "| K004 | feil | hold_utenfor | `baat` | Fant {v}. |",

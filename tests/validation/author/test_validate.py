@@ -25,7 +25,6 @@ element = "Tur"
 key_fields = ["nr"]
 [tur.fields.nr]
 kind = "str"
-length = 4
 {_LABEL}
 """
 

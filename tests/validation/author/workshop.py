@@ -17,7 +17,6 @@ key_fields = ["kjenning"]
 id_field = "kjenning"
 [baat.fields.kjenning]
 kind = "id"
-length = 8
 required = true
 {_LABEL}
 rules = {{ mandatory = "L001" }}
@@ -36,7 +35,6 @@ element = "Tur"
 key_fields = ["kjenning", "nr"]
 [Tur.fields.kjenning]
 kind = "id"
-length = 8
 {_LABEL}
 [Tur.fields.nr]
 kind = "int"

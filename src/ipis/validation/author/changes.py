@@ -104,8 +104,8 @@ def _fields(before: Collection, after: Collection) -> Iterator[str]:
 
 
 def _described(field: Field) -> str:
-    size = f"{field.length},{field.scale}" if field.scale else str(field.length)
-    return f"{field.label['nb']}, {field.kind} {size}{', required' if field.required else ''}"
+    size = f" {field.length},{field.scale}" if field.scale else f" {field.length}" if field.length else ""
+    return f"{field.label['nb']}, {field.kind}{size}{', required' if field.required else ''}"
 
 
 def _field_changes(old: Field, new: Field) -> Iterator[tuple[str, str]]:
