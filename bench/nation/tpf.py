@@ -22,16 +22,14 @@ ASKED_FOR = ("open identity parts", "judge and pseudonymise", "seal mapping", "s
 """The stages that the target names; the others are what a durable queue adds."""
 
 STAGES = {
-    "ipis.tpf.accept:read": "unpack and verify",
-    "ipis.tpf.accept:prove": "unpack and verify",
+    "ipis.tpf.accept:each": "unpack and verify",
     "ipis.tpf.accept:make_folders": "unpack and verify",
-    "ipis.tpf.accept:lay_out": "unpack and verify",
     "ipis.tpf.accept:remove_staged": "unpack and verify",
     "ipis.tpf.accept:_arriving": "rows",
     "ipis.tpf.accept:_commit": "rows",
-    "ipis.tpf.mapping:_mapped": "open identity parts",
+    "ipis.tpf.mapping:_open": "open identity parts",
     "ipis.tpf.mapping:Pseudonymiser.load": "judge and pseudonymise",
-    "ipis.tpf.mapping:Pseudonymiser.mapping": "judge and pseudonymise",
+    "ipis.tpf.mapping:_map": "judge and pseudonymise",
     "ipis.tpf.mapping:quota.marks": "quota",
     "ipis.tpf.mapping:quota.Tally.__init__": "quota",
     "ipis.tpf.mapping:quota.Tally.admits": "quota",

@@ -32,7 +32,7 @@ from ipis.tpf.arrival import (
     remove_staged,
 )
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Event, Forsendelse, Job, Part, SenderKey, Step, Upload
+from ipis.tpf.models import Audit, Event, Forsendelse, Job, Part, SenderKey, Step, Upload, save_all
 from ipis.tpf.signing import Draft
 from ipis.tpf.together import each, in_groups
 from ipis.tpf.transitions import ParcelState, UploadState
@@ -110,15 +110,12 @@ def _new(one: Proved) -> Forsendelse:
 
 def _commit(group: Sequence[Laid], season: SeasonPack, bench: Bench) -> list[tuple[Laid, IpisError]]:
     """Note what is here and receipt what is whole, in one transaction; gives what is refused at this late hour."""
-    late: list[tuple[Laid, IpisError]] = []
     with transaction.atomic():
         group = _as_it_stands(group)
         arriving = [one for one in group if one.parcel.state == ParcelState.ARRIVING]
         whole = _whole(arriving)
         known = Known.of([one.offer for one in whole])
-        accepted = each(
-            whole, partial(_accept, season=season, known=known), lambda *refusal: late.append(refusal), _REFUSALS
-        )
+        accepted, late = _accept(whole, season, known)
         refused = {one.job.pk for one, _ in late}
         _keep_rows([one for one in arriving if one.job.pk not in refused])
         _enrol_sender_keys(accepted, known, bench)
@@ -146,15 +143,22 @@ def _whole(arriving: Sequence[Laid]) -> list[Laid]:
     return [one for one in arriving if noted[one.parcel.pk] | set(one.container.archive.names) >= one.offer.members]
 
 
-def _accept(one: Laid, season: SeasonPack, known: Known) -> Laid:
-    """Let a whole forsendelse in, as far as its row in memory goes."""
-    sender = Sender.of_upload(one.upload)
-    if admission.judge_again(one.offer, sender, season, one.at, known) is not None:
-        raise Refused("tpf.id_taken", forsendelse=one.parcel.identifier)
-    one.parcel.phase = admission.check_open(season, one.at).value
-    one.parcel.pin_generation = one.upload.pin_generation
-    one.parcel.go(ParcelState.RECEIVED)
-    return one
+def _accept(whole: Sequence[Laid], season: SeasonPack, known: Known) -> tuple[list[Laid], list[tuple[Laid, IpisError]]]:
+    """Let whole forsendelser in, as far as their rows in memory go; what has changed meanwhile refuses one even now."""
+    accepted: list[Laid] = []
+    late: list[tuple[Laid, IpisError]] = []
+    for one in whole:
+        try:
+            if admission.judge_again(one.offer, Sender.of_upload(one.upload), season, one.at, known) is not None:
+                raise Refused("tpf.id_taken", forsendelse=one.parcel.identifier)
+            one.parcel.phase = admission.check_open(season, one.at).value
+        except _REFUSALS as error:
+            late.append((one, error))
+        else:
+            one.parcel.pin_generation = one.upload.pin_generation
+            one.parcel.go(ParcelState.RECEIVED)
+            accepted.append(one)
+    return accepted, late
 
 
 def _keep_rows(arriving: Sequence[Laid]) -> None:
@@ -167,8 +171,7 @@ def _keep_rows(arriving: Sequence[Laid]) -> None:
         rows += [(part.name, part.role, part.size, part.sha256) for part in one.parts]
         parts += [Part(forsendelse=one.parcel, name=n, role=r, size=size, sha256=h) for n, r, size, h in rows]
     Part.objects.bulk_create(parts, ignore_conflicts=True)
-    fields = ["state", "phase", "pin_generation", "arrived_at"]
-    Forsendelse.objects.bulk_update([one.parcel for one in arriving], fields)
+    save_all([one.parcel for one in arriving], "state", "phase", "pin_generation", "arrived_at")
 
 
 def _let_go(group: Sequence[Laid]) -> None:
@@ -176,7 +179,7 @@ def _let_go(group: Sequence[Laid]) -> None:
     for one in group:
         one.upload.forsendelse = one.parcel
         one.upload.go(UploadState.UNPACKED)
-    Upload.objects.bulk_update([one.upload for one in group], ["forsendelse", "state"])
+    save_all([one.upload for one in group], "forsendelse", "state")
     Job.finish_all([one.job for one in group])
 
 

@@ -19,7 +19,7 @@ from ipis.tpf import notices
 from ipis.tpf.arrival import folder, remove_folder, remove_staged
 from ipis.tpf.faultpoint import reach
 from ipis.tpf.forward import write_forward
-from ipis.tpf.models import Audit, Forsendelse, Job, Part, Step, Upload
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, Step, Upload, save_all
 from ipis.tpf.signing import Draft
 from ipis.tpf.transitions import ParcelState
 
@@ -52,7 +52,7 @@ def erase_step(jobs: Sequence[Job], bench: Bench) -> Iterator[Job]:
         drafts = [Draft(parcel, now, {"refused": parcel.problem_code or None}) for parcel in parcels]
         bench.receipts.issue(Kind.R5, drafts)
         write_forward(forwarded, bench)
-        Forsendelse.objects.bulk_update(parcels, ["state", "forward", "forward_signature"])
+        save_all(parcels, "state", "forward", "forward_signature")
         Job.queue_all(*((Step.FORWARD, str(parcel.pk)) for parcel in forwarded))
         Job.finish_all(jobs)
     reach(bench.settings, "erase:committed")

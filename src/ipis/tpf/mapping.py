@@ -5,7 +5,7 @@ What is wrong with a single number is its reason code in the mapping; a part tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
@@ -14,7 +14,7 @@ from django.db.models import Sum
 
 from ipis.kernel.errors import IpisError, ParcelRefused
 from ipis.kernel.identifiers import Reason
-from ipis.kernel.manifest import MANIFEST, Manifest, commitment_of
+from ipis.kernel.manifest import MANIFEST, Facts, Manifest, commitment_of
 from ipis.kernel.opening import join_identities, open_identity, seal_mapping
 from ipis.kernel.receipt import Kind
 from ipis.kernel.rows import keys_of
@@ -23,10 +23,10 @@ from ipis.tpf import notices, quota
 from ipis.tpf.arrival import folder
 from ipis.tpf.bench import ROOT_KEY
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Forsendelse, Job, Part, Step
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, Step, save_all
 from ipis.tpf.pseudonymise import Pseudonymiser
 from ipis.tpf.signing import Draft
-from ipis.tpf.together import each, in_groups
+from ipis.tpf.together import at_once, each, in_groups
 from ipis.tpf.transitions import ParcelState
 
 if TYPE_CHECKING:
@@ -45,26 +45,35 @@ _BYTES_TOGETHER: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
-    """A forsendelse whose identities have been opened: the rows of its mapping, in memory only."""
+class Opened:
+    """A forsendelse whose identities are open, in memory only."""
 
     job: Job
     parcel: Forsendelse
-    manifest: Manifest
+    facts: Facts
+    records: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A forsendelse with the rows of its mapping, and its persons' marks unless there is no key to count with."""
+
+    job: Job
+    parcel: Forsendelse
+    facts: Facts
     table: pa.Table
-    maker: Pseudonymiser
+    marks: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A forsendelse whose mapping lies sealed on disk: its files by name, its persons' marks, what R2 will say."""
+    """A forsendelse whose mapping lies sealed on disk: its files by name, and what R2 will say."""
 
     job: Job
     parcel: Forsendelse
-    files: dict[str, Stored]
     marks: bytes | None
-    """None once there is no key to count with."""
-    counts: dict[str, str | int | None]
+    files: dict[str, Stored]
+    counts: dict[str, int]
 
 
 def pseudonymise_step(jobs: Sequence[Job], bench: Bench) -> Iterator[Job]:
@@ -89,25 +98,52 @@ def _pseudonymise(group: Sequence[tuple[Job, Forsendelse]], bench: Bench) -> Non
     path = settings.worker_keys / ROOT_KEY
     registers = {parcel.register for _, parcel in group}
     makers = {register: Pseudonymiser.load(path, settings.environment, register) for register in registers}
-    mapped = each(
-        group,
-        lambda pair: _mapped(*pair, makers[pair[1].register], bench),
-        lambda pair, error: reject(*pair, error, bench),
-    )
-    sealed = [_seal(one, marks, season, bench) for one, marks in _within_quota(mapped, season, bench)]
+    mapped = _map(_open(group, bench), makers, bench)
+    sealed = _seal(_within_quota(mapped, season, bench), season, bench)
     reach(settings, "pseudonymise:mapped")
     with transaction.atomic():
         _keep(sealed, makers)
         now = bench.clock.now()
-        bench.receipts.issue(Kind.R2, [Draft(one.parcel, now, one.counts) for one in sealed])
+        bench.receipts.issue(Kind.R2, [Draft(one.parcel, now, _said(one, makers)) for one in sealed])
         Job.queue_all(*((Step.ERASE, str(one.parcel.pk)) for one in sealed))
         Job.finish_all([one.job for one in sealed])
     reach(settings, "pseudonymise:committed")
 
 
-def _within_quota(mapped: Sequence[Mapped], season: SeasonPack, bench: Bench) -> Iterator[tuple[Mapped, bytes | None]]:
-    """Give those whose municipality stays within its quota, with their persons' marks; hold the others for staff."""
-    tally = quota.Tally([one.parcel for one in mapped], season.collection)
+def _open(group: Sequence[tuple[Job, Forsendelse]], bench: Bench) -> list[Opened]:
+    """Open the identity parts of each in memory; one with a part that does not fit is rejected."""
+
+    def read(pair: tuple[Job, Forsendelse]) -> Opened:
+        job, parcel = pair
+        where = folder(bench.settings, parcel)
+        manifest = Manifest.parse((where / MANIFEST).read_bytes())
+        parts = [
+            open_identity((where / part.name).read_bytes(), part, manifest.facts, bench.identity)
+            for part in manifest.by_role("identity")
+        ]
+        return Opened(job, parcel, manifest.facts, join_identities(parts))
+
+    return each(group, read, lambda pair, error: reject(*pair, error, bench))
+
+
+def _map(opened: Sequence[Opened], makers: Mapping[str, Pseudonymiser], bench: Bench) -> list[Mapped]:
+    """Judge and pseudonymise; one whose records break the format is rejected."""
+
+    def pseudonyms(one: Opened) -> Mapped:
+        try:
+            table = makers[one.parcel.register].mapping(one.records, one.parcel.identifier, one.parcel.year)
+        except ValueError as error:
+            raise ParcelRefused("tpf.identity_form") from error
+        if Reason.REAL_IN_TEST.text in _counted(table["id_reason"]):
+            raise ParcelRefused("tpf.real_in_test")
+        return Mapped(one.job, one.parcel, one.facts, table)
+
+    return each(opened, pseudonyms, lambda one, error: reject(one.job, one.parcel, error, bench))
+
+
+def _within_quota(mapped: Sequence[Mapped], season: SeasonPack, bench: Bench) -> list[Mapped]:
+    """Choose those whose municipality stays within its quota, and mark their persons; hold the others for staff."""
+    tally, passing = quota.Tally([one.parcel for one in mapped], season.collection), []
     for one in mapped:
         # After the final publication there is no key to count with, and no forsendelse passes but by staff.
         over = quota.is_over(bench, one.parcel.year)
@@ -115,9 +151,43 @@ def _within_quota(mapped: Sequence[Mapped], season: SeasonPack, bench: Bench) ->
         if not one.parcel.quota_waived and (marks is None or not tally.admits(one.parcel, marks)):
             _hold(one, "publication" if over else "quota", bench)
             continue
-        if marks is not None:
-            tally.add(one.parcel, marks)
-        yield one, marks
+        tally.add(one.parcel, marks or b"")
+        passing.append(replace(one, marks=marks))
+    return passing
+
+
+def _seal(mapped: Sequence[Mapped], season: SeasonPack, bench: Bench) -> list[Sealed]:
+    """Seal each mapping to SSB's intake, padded, in parts of two million rows; durable when given."""
+
+    def seal(one: Mapped) -> Sealed:
+        where, table = folder(bench.settings, one.parcel), one.table
+        whole = (commitment_of(keys_of(table).tobytes()), table.num_rows)
+        pieces = [table.slice(at, _ROWS_PER_PART) for at in range(0, table.num_rows, _ROWS_PER_PART)] or [table]
+        files = {}
+        for k, piece in enumerate(pieces, 1):
+            name = f"mapping-{k:04d}.age"
+            (where / name).unlink(missing_ok=True)
+            seal_mapping(one.facts, piece, (k, len(pieces)), whole, season.recipients.ssb, where / name)
+            files[name] = measure(where / name)
+        flush_folder(where)
+        classes, reasons = _counted(table["id_class"]), _counted(table["id_reason"])
+        counts = {f"class_{name}": count for name, count in sorted(classes.items())}
+        counts |= {f"reason_{name}": count for name, count in sorted(reasons.items())}
+        return Sealed(one.job, one.parcel, one.marks, files, counts)
+
+    return at_once(mapped, seal)
+
+
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    """Count the values of a column."""
+    counted = pc.value_counts(column)
+    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+
+
+def _said(one: Sealed, makers: Mapping[str, Pseudonymiser]) -> dict[str, str | int | None]:
+    """Say in R2 which key was used, and how many identifiers there were of each class and reason."""
+    maker = makers[one.parcel.register]
+    return {"key_version": maker.version, "key_check_value": maker.key_check_value, **one.counts}
 
 
 def _keep(sealed: Sequence[Sealed], makers: Mapping[str, Pseudonymiser]) -> None:
@@ -134,7 +204,7 @@ def _keep(sealed: Sequence[Sealed], makers: Mapping[str, Pseudonymiser]) -> None
         maker = makers[one.parcel.register]
         one.parcel.key_check, one.parcel.key_version = maker.key_check_value, maker.version
         one.parcel.go(ParcelState.PSEUDONYMISED)
-    Forsendelse.objects.bulk_update([one.parcel for one in sealed], ["key_check", "key_version", "state"])
+    save_all([one.parcel for one in sealed], "key_check", "key_version", "state")
 
 
 def reject(job: Job, parcel: Forsendelse, error: IpisError, bench: Bench) -> None:
@@ -149,24 +219,6 @@ def reject(job: Job, parcel: Forsendelse, error: IpisError, bench: Bench) -> Non
         job.finish()
 
 
-def _mapped(job: Job, parcel: Forsendelse, maker: Pseudonymiser, bench: Bench) -> Mapped:
-    """Open the identity parts in memory and map them; raises ParcelRefused."""
-    where = folder(bench.settings, parcel)
-    manifest = Manifest.parse((where / MANIFEST).read_bytes())
-    opened = [
-        open_identity((where / part.name).read_bytes(), part, manifest.facts, bench.identity)
-        for part in manifest.by_role("identity")
-    ]
-    records = join_identities(opened)
-    try:
-        table = maker.mapping(records, parcel.identifier, parcel.year)
-    except ValueError as error:
-        raise ParcelRefused("tpf.identity_form") from error
-    if _counts(table["id_reason"]).get(Reason.REAL_IN_TEST.text):
-        raise ParcelRefused("tpf.real_in_test")
-    return Mapped(job, parcel, manifest, table, maker)
-
-
 def _hold(one: Mapped, reason: str, bench: Bench) -> None:
     parcel = one.parcel
     with transaction.atomic():
@@ -176,35 +228,3 @@ def _hold(one: Mapped, reason: str, bench: Bench) -> None:
         Audit.append("held", parcel.identifier, actor="worker", reason=reason)
         notices.held(parcel, bench.clock.now())
         one.job.finish()
-
-
-def _seal(one: Mapped, marks: bytes | None, season: SeasonPack, bench: Bench) -> Sealed:
-    """Seal the mapping to SSB's intake, padded, in parts of two million rows."""
-    where, table = folder(bench.settings, one.parcel), one.table
-    whole = (commitment_of(keys_of(table).tobytes()), table.num_rows)
-    pieces = [table.slice(at, _ROWS_PER_PART) for at in range(0, table.num_rows, _ROWS_PER_PART)] or [table]
-    stored = {}
-    for k, piece in enumerate(pieces, 1):
-        name = f"mapping-{k:04d}.age"
-        (where / name).unlink(missing_ok=True)
-        seal_mapping(one.manifest.facts, piece, (k, len(pieces)), whole, season.recipients.ssb, where / name)
-        stored[name] = measure(where / name)
-    flush_folder(where)
-    return Sealed(one.job, one.parcel, stored, marks, _said(one))
-
-
-def _said(one: Mapped) -> dict[str, str | int | None]:
-    """Say in R2 how many identifiers there were of each class and reason, and which key was used."""
-    classes, reasons = _counts(one.table["id_class"]), _counts(one.table["id_reason"])
-    return {
-        "key_version": one.maker.version,
-        "key_check_value": one.maker.key_check_value,
-        **{f"class_{name}": count for name, count in sorted(classes.items())},
-        **{f"reason_{name}": count for name, count in sorted(reasons.items())},
-    }
-
-
-def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    """Count the values of a column."""
-    counted = pc.value_counts(column)
-    return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
