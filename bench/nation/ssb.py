@@ -37,7 +37,7 @@ FEEDBACK = {
     "ipis.ssb.feedback.count:compare_many": "tables and indicators",
     "ipis.ssb.feedback.count:Counter.count_many": "keep the counts",
     "ipis.ssb.feedback.judge:open_tables": "read the register",
-    "ipis.ssb.feedback.judge:lokal_keys": "read the register",
+    "ipis.ssb.feedback.judge:Judge._keyed": "read the register",
     "ipis.ssb.feedback.judge:_as_stored": "messages",
     "ipis.ssb.feedback.judge:Judge.judge_many": "judge, rest",
     "ipis.ssb.feedback.judge:Judge.feilliste": "feilliste",

@@ -21,7 +21,7 @@ from ipis.ssb.intake.transitions import ALLOWED, State, diagram, move
 from ipis.ssb.keys import LAYER, intake_keys
 from ipis.ssb.layer import LayerKey
 from ipis.ssb.packs import pack_of
-from ipis.ssb.register.deliveries import lokal, lokal_keys, open_tables
+from ipis.ssb.register.deliveries import LOKAL_SCHEMA, key_tables, lokal, open_tables, shown_keys
 from ipis.ssb.register.kvittering import signed_of
 from ipis.ssb.register.models import AuditEvent, Delivery, Job, Kvittering
 from ipis.ssb.register.objects import ObjectStore
@@ -108,12 +108,22 @@ class TestDelivery:
         """Feedback shows brukerNr and the record's own id by row number."""
         load()
         delivery = Delivery.objects.get()
-        keys = lokal_keys(delivery, store, {"tjeneste": "tjenesteId", "vurdering": "dato", "person": ""})
+        id_fields = {"tjeneste": "tjenesteId", "vurdering": "dato", "person": ""}
+        tables = key_tables(delivery, store, layout())
+        keys = shown_keys({name: tables[name] for name in id_fields}, id_fields, lokal(delivery, store))
         shown = keys["tjeneste"].to_pylist()
         assert {row["id"] for row in shown} == {f"tjenesteId-{n}-1" for n in range(61)}
         assert {row["brukerNr"] for row in shown} == {f"B{n}" for n in range(30)} | {"BNone"}
         assert all(row["id"].startswith(str(delivery.year)) for row in keys["vurdering"].to_pylist())
         assert keys["person"]["id"].null_count == 30
+        few = shown_keys({"tjeneste": tables["tjeneste"].slice(5, 2)}, id_fields, lokal(delivery, store))
+        assert few["tjeneste"].to_pylist() == shown[5:7]
+
+    def test_destroyed_lokal_shows_no_key(self, load, store):
+        load()
+        tables = key_tables(Delivery.objects.get(), store, layout())
+        keys = shown_keys(tables, dict.fromkeys(tables, ""), LOKAL_SCHEMA.empty_table())
+        assert keys["tjeneste"]["brukerNr"].null_count == 61
 
     def test_split_parts_are_joined(self, load):
         """Data and mapping in several parts give the same delivery as in one."""

@@ -20,7 +20,15 @@ from ipis.ssb.feedback.kept import Kept
 from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.packs import packs
 from ipis.ssb.register.answers import answers_of
-from ipis.ssb.register.deliveries import joined_tables, last_years, lokal_keys, open_tables, previous_delivery
+from ipis.ssb.register.deliveries import (
+    joined_tables,
+    key_tables,
+    last_years,
+    lokal,
+    open_tables,
+    previous_delivery,
+    shown_keys,
+)
 from ipis.ssb.register.objects import ObjectStore
 from ipis.ssb.register.supplied import RegisterView
 from ipis.ssb.tables.batch import Counted
@@ -122,12 +130,14 @@ class Judge:
         """Compare with the delivery before; findings that were never kept (its feedback failed) are made anew."""
         delivery, layout = judged.delivery, pack.collection.layout
         answers = answers_of(delivery, self.store, layout, self.predecessors(delivery))
-        now, before = self._keyed(delivery, judged.findings, pack), previous_delivery(delivery)
+        now = self._keyed(delivery, judged.tables, judged.findings, pack)
+        before = previous_delivery(delivery)
         if before is None:
             return make_feilliste(now, None, answers)
         kept = self.kept.findings(before)
         earlier = self.judge(before, pack, language).findings if kept is None else kept
-        return make_feilliste(now, self._keyed(before, earlier, pack), answers)
+        keyed = self._keyed(before, key_tables(before, self.store, layout), earlier, pack)
+        return make_feilliste(now, keyed, answers)
 
     def _last_years_tables(self, delivery: Delivery) -> Mapping[str, pa.Table] | None:
         earlier = last_years(delivery, self.predecessors(delivery))
@@ -144,11 +154,19 @@ class Judge:
                 return tuple(old for old, new in pack.collection.successors.items() if new == delivery.kommune)
         return ()
 
-    def _keyed(self, delivery: Delivery, findings: pa.Table, pack: SeasonPack) -> Keyed:
-        layout, rules = pack.collection.layout, rulebook.of(pack.collection).rules
-        named = [name for name in pc.unique(findings["record"]).to_pylist() if name in layout.records]
-        keys = lokal_keys(delivery, self.store, {name: layout.records[name].id_field for name in named})
+    def _keyed(self, delivery: Delivery, tables: Mapping[str, pa.Table], findings: pa.Table, pack: SeasonPack) -> Keyed:
+        """Put the sender's own keys beside findings of a delivery with these tables."""
+        id_fields = {name: record.id_field for name, record in pack.collection.layout.records.items()}
+        named = {name: tables[name] for name in pc.unique(findings["record"]).to_pylist() if name in id_fields}
+        rows = {name: _pointed_at(table, findings, name) for name, table in named.items()}
+        keys, rules = shown_keys(rows, id_fields, lokal(delivery, self.store)), rulebook.of(pack.collection).rules
         return Keyed(findings, keys, {name: (rule.problem.name, rule.problem.by) for name, rule in rules.items()})
+
+
+def _pointed_at(table: pa.Table, findings: pa.Table, record: str) -> pa.Table:
+    """Keep the rows of a record that findings are about: only their keys are shown."""
+    rows = findings.filter(pc.equal(findings["record"], record))["row"]
+    return table.filter(pc.is_in(table["_row"], value_set=pc.unique(rows).drop_null()))
 
 
 def _as_stored(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
+    from ipis.kernel.layout import Layout
     from ipis.ssb.register.objects import ObjectStore
 
 FEEDBACK = "feedback"
@@ -31,7 +32,7 @@ FEEDBACK = "feedback"
 REVALIDATE = "revalidate"
 """The kind of job that runs the rules again over a stored delivery; its subject is the forsendelse's id."""
 LOKAL = "lokal.parquet"
-_PERSON = "person"
+_PERSON, _BRUKER = "person", "brukerNr"
 _NO_RECORDS = frozenset({LOKAL, f"{SVAR}.parquet"})
 LOKAL_SCHEMA = pa.schema([pa.field("local_key", pa.int64()), pa.field("value", pa.string())])
 
@@ -137,28 +138,42 @@ def lokal(delivery: Delivery, store: ObjectStore) -> pa.Table:
     return _read(delivery, store, LOKAL)
 
 
-def lokal_keys(delivery: Delivery, store: ObjectStore, id_fields: Mapping[str, str]) -> dict[str, pa.Table]:
-    """Give what feedback shows of the rows of some records (record -> its id field or empty).
+def key_tables(delivery: Delivery, store: ObjectStore, layout: Layout) -> dict[str, pa.Table]:
+    """Read of each record's rows what `shown_keys` looks at."""
+    records = {name: record for name, record in layout.records.items() if name in delivery.rows}
+    return {
+        name: columns_of(delivery, store, name, {"_row", _BRUKER, record.id_field}) for name, record in records.items()
+    }
+
+
+def shown_keys(rows: Mapping[str, pa.Table], id_fields: Mapping[str, str], known: pa.Table) -> dict[str, pa.Table]:
+    """Give what feedback shows of rows of some records, which have an id field or none (empty); `known` is `lokal`.
 
     For each: `_row` int32, `brukerNr` and `id` string, null for none.
     """
-    known, found = lokal(delivery, store), {}
-    for record, id_field in id_fields.items():
-        table = _read(delivery, store, f"{record}.parquet", {"_row", "brukerNr", id_field})
-        columns = {"_row": table["_row"], "brukerNr": _shown(table, "brukerNr", known)}
-        columns["id"] = _shown(table, id_field, known) if id_field else pa.nulls(table.num_rows, pa.string())
-        found[record] = pa.table(columns)
-    return found
+    fields = {record: (_BRUKER, id_fields[record]) for record in rows}
+    asked = [table[name] for record, table in rows.items() for name in fields[record] if _is_local_key(table, name)]
+    wanted = pa.chunked_array([chunk for column in asked for chunk in column.chunks], pa.int64())
+    some = known.filter(pc.is_in(known["local_key"], value_set=pc.unique(wanted)))
+    return {
+        record: pa.table(
+            [table["_row"], *(_shown(table, name, some) for name in fields[record])], names=["_row", _BRUKER, "id"]
+        )
+        for record, table in rows.items()
+    }
 
 
 def _shown(table: pa.Table, field: str, known: pa.Table) -> pa.ChunkedArray | pa.Array:
     """Turn a key column into what the municipality wrote; a column that is no local key is shown as it is."""
     if field not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
-    column = table[field]
-    if not pa.types.is_int64(column.type):
-        return pc.cast(column, pa.string())
-    return pc.take(known["value"], pc.index_in(column, value_set=known["local_key"]))
+    if not _is_local_key(table, field):
+        return pc.cast(table[field], pa.string())
+    return pc.take(known["value"], pc.index_in(table[field], value_set=known["local_key"], skip_nulls=True))
+
+
+def _is_local_key(table: pa.Table, field: str) -> bool:
+    return field in table.column_names and pa.types.is_int64(table[field].type)
 
 
 def columns_of(delivery: Delivery, store: ObjectStore, record: str, columns: Container[str]) -> pa.Table:
