@@ -5,7 +5,7 @@ import random
 import pyarrow as pa
 import pytest
 
-from ipis.kernel.leak import ColumnHits, OwnNumbers, leaking, own_hits, scan, with_room
+from ipis.kernel.leak import ColumnHits, OwnNumbers, Suspects, leaking, own_hits, scan
 
 NUMBER = "01815012352"
 DUF = "200012345607"
@@ -120,11 +120,23 @@ def test_without_numbers_of_ones_own_nothing_is_found():
     assert own_hits(pa.table({"kolonne": [NUMBER]}), pa.array(["123456789012345"]))[0].hits == 0
 
 
-def test_columns_without_room_for_a_number_need_no_look():
+def test_suspects_sought_once_answer_every_look_and_show_nothing():
     table = pa.table(
-        {"kort": ["0181501235", None], "lang": ["01815012352", "x"], "tom": pa.nulls(2, pa.string()), "tall": [1, 2]}
+        {
+            "egne": [NUMBER, "1111 1111 111", None],
+            "andres": ["x", f"{DUF} og mer", "2017-01-02"],
+            "kort": ["0181501235", None, "1"],
+            "tom": pa.nulls(3, pa.string()),
+            "tall": [1, 2, 3],
+        }
     )
-    assert with_room(table).column_names == ["lang"]
+    suspects, own = Suspects(table), OwnNumbers(pa.array([NUMBER]))
+    assert [(found.column, found.hits) for found in scan(suspects)] == [
+        ("egne", 1), ("andres", 1), ("kort", 0), ("tom", 0),
+    ]  # fmt: skip
+    assert scan(suspects) == scan(table)
+    assert own_hits(suspects, own) == own_hits(table, own)
+    assert NUMBER not in repr(suspects)
 
 
 def test_identifiers_made_ready_once_are_found_as_before_and_show_nothing():

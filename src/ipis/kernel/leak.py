@@ -43,12 +43,31 @@ class ColumnHits:
         return self.hits >= MIN_HITS and self.hits > MIN_SHARE * self.values
 
 
-def scan(table: pa.Table) -> tuple[ColumnHits, ...]:
+class Suspects:
+    """The values of a table's text columns that have digits enough for an identity number, sought once for all looks.
+
+    They are kept as digits with what was no separator between them; it shows nothing.
+    """
+
+    __slots__ = ("columns",)
+
+    def __init__(self, table: pa.Table) -> None:
+        """Look through all columns of text, in a dictionary or not."""
+        self.columns = [
+            (name, len(column) - column.null_count, list(_candidates(column))) for name, column in _text_columns(table)
+        ]
+
+    def __repr__(self) -> str:
+        """Show nothing."""
+        return "<Suspects>"
+
+
+def scan(texts: pa.Table | Suspects) -> tuple[ColumnHits, ...]:
     """Count values that hold something with the form, date and check digits of an identity number, column by column.
 
     FH-numbers are not looked for: they have no date, and one in six hundred chance numbers would look like one.
     """
-    return tuple(_count(name, column, _ending_windows, _looks_like_identity) for name, column in _text_columns(table))
+    return _count(texts, _ending_windows, _looks_like_identity)
 
 
 class OwnNumbers:
@@ -65,7 +84,9 @@ class OwnNumbers:
         return "<OwnNumbers>"
 
 
-def own_hits(table: pa.Table, identifiers: pa.Array | pa.ChunkedArray | OwnNumbers) -> tuple[ColumnHits, ...]:
+def own_hits(
+    texts: pa.Table | Suspects, identifiers: pa.Array | pa.ChunkedArray | OwnNumbers
+) -> tuple[ColumnHits, ...]:
     """Count values that contain one of these very identifiers of 11 or 12 digits, at any place and however separated.
 
     Dummies of one repeated digit are left aside: they occur by themselves in other numbers.
@@ -75,12 +96,7 @@ def own_hits(table: pa.Table, identifiers: pa.Array | pa.ChunkedArray | OwnNumbe
     def is_own(digits: Bytes, lengths: Bytes) -> Bits:
         return np.isin(_values(digits, lengths), own)
 
-    return tuple(_count(name, column, _all_windows, is_own) for name, column in _text_columns(table))
-
-
-def with_room(table: pa.Table) -> pa.Table:
-    """Keep the text columns of which some value is long enough for an identity number: the others need no look."""
-    return table.select([name for name, column in _text_columns(table) if _has_room(column)])
+    return _count(texts, _all_windows, is_own)
 
 
 def _text_columns(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
@@ -90,31 +106,48 @@ def _text_columns(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
             yield field.name, column if kind is field.type else column.cast(pa.large_string())
 
 
-def _has_room(column: pa.ChunkedArray) -> bool:
-    if column.null_count == len(column):
-        return False
-    return bool(pc.max(pc.binary_length(column)).as_py() >= _SHORT)
-
-
 def _count(
-    name: str,
-    column: pa.ChunkedArray,
+    texts: pa.Table | Suspects,
     windows: Callable[[Places, Places], tuple[Places, Bytes]],
     is_hit: Callable[[Bytes, Bytes], Bits],
-) -> ColumnHits:
-    hits = sum(_rows_hit(part, windows, is_hit) for part in _candidates(column)) if _has_room(column) else 0
-    return ColumnHits(name, hits, len(column) - column.null_count)
+) -> tuple[ColumnHits, ...]:
+    suspects = texts if isinstance(texts, Suspects) else Suspects(texts)
+    return tuple(
+        ColumnHits(name, sum(_rows_hit(part, windows, is_hit) for part in parts), values)
+        for name, values, parts in suspects.columns
+    )
 
 
 def _candidates(column: pa.ChunkedArray) -> Iterator[pa.Array]:
     """Give the values with at least eleven digits in a row, separators removed, some thousand at a time."""
-    for batch in pa.table({"value": column.cast(pa.large_string())}).to_batches(max_chunksize=_ROWS):
-        values = batch.column("value")
-        if (pc.max(pc.binary_length(values)).as_py() or 0) < _SHORT:
+    for chunk in column.chunks:
+        if _longest(chunk) < _SHORT:
             continue
-        some = values.filter(pc.match_substring_regex(values, _MANY_DIGITS))
-        if len(some):
-            yield pc.replace_substring_regex(some, _SEPARATORS, "")
+        for start in range(0, len(chunk), _ROWS):
+            values = chunk.slice(start, _ROWS).cast(pa.large_string())
+            # Counting digits is cheap, and most texts have too few.
+            many = np.flatnonzero(_digits_in(*_bytes_of(values)) >= _SHORT)
+            some = values.take(pa.array(many))
+            some = some.filter(pc.match_substring_regex(some, _MANY_DIGITS))
+            if len(some):
+                yield pc.replace_substring_regex(some, _SEPARATORS, "")
+
+
+def _longest(texts: pa.Array) -> int:
+    """Give the bytes of the longest text."""
+    if texts.null_count == len(texts):
+        return 0
+    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    bounds = np.frombuffer(texts.buffers()[1], width)[texts.offset : texts.offset + len(texts) + 1]
+    return int(np.diff(bounds).max())
+
+
+def _digits_in(data: Bytes, offsets: Places) -> NDArray[np.int32]:
+    """Count the digits of each value."""
+    before = np.zeros(len(data) + 1, np.int32)
+    np.cumsum(data - np.uint8(ord("0")) < 10, out=before[1:])
+    digits: NDArray[np.int32] = np.diff(before[offsets])
+    return digits
 
 
 def _rows_hit(
@@ -198,13 +231,12 @@ def _as_numbers(identifiers: pa.Array | pa.ChunkedArray) -> Places:
     column = identifiers if isinstance(identifiers, pa.ChunkedArray) else pa.chunked_array([identifiers])
     found: list[Places] = [np.zeros(0, np.int64)]
     for part in _candidates(column):
-        whole = part.filter(pc.match_substring_regex(part, r"^[0-9]{11,12}$"))
-        if not len(whole):
-            continue
-        data, offsets = _bytes_of(whole)
+        data, offsets = _bytes_of(part)
+        lengths = np.diff(offsets)
+        whole = (_digits_in(data, offsets) == lengths) & ((lengths == _SHORT) | (lengths == _LONG))
         padded = np.concatenate([data, np.zeros(_LONG, np.uint8)])
-        digits = np.lib.stride_tricks.sliding_window_view(padded, _LONG)[offsets[:-1]].T - np.uint8(48)
-        lengths = np.diff(offsets).astype(np.uint8)
+        digits = np.lib.stride_tricks.sliding_window_view(padded, _LONG)[offsets[:-1][whole]].T - np.uint8(48)
+        lengths = lengths[whole].astype(np.uint8)
         repeated = (digits[:_SHORT] == digits[0]).all(axis=0) & ((lengths == _SHORT) | (digits[_SHORT] == digits[0]))
         found.append(_values(digits, lengths)[~repeated])
     return np.unique(np.concatenate(found))

@@ -74,15 +74,16 @@ def refuse_identity_numbers(extract: Extract, layout: Layout) -> None:
     """
     fid = extract.tables[PERSON]["fid"]
     own = leak.OwnNumbers(fid)
+    short = pc.if_else(pc.match_substring_regex(fid, "^[0-9]{6,10}$"), fid, pa.scalar(None, pa.string()))
     for name, record in layout.records.items():
-        texts = leak.with_room(extract.tables[name].select(list(_text_columns(record))))
-        for found in leak.own_hits(texts, own):
+        table = extract.tables[name]
+        suspects = leak.Suspects(table.select(list(_text_columns(record))))
+        for found in leak.own_hits(suspects, own):
             if found.hits:
                 raise _refusal(name, found.column, found.hits)
-        for found in leak.leaking(leak.scan(texts)):
+        for found in leak.leaking(leak.scan(suspects)):
             raise ExtractRefused("numbers.leak", column=found.column, hits=found.hits, values=found.values)
-        for column in id_columns(record):
-            hits = _short_hits(extract.tables[name], column, fid, is_person=name == PERSON)
+        for column, hits in _short_hits(table, record, short):
             if hits:
                 raise _refusal(name, column, hits)
 
@@ -98,11 +99,12 @@ def _text_columns(record: RecordType) -> Iterator[str]:
         yield f"{field.name}__raw" if field.has_raw else field.name
 
 
-def _short_hits(table: pa.Table, column: str, fid: pa.ChunkedArray, *, is_person: bool) -> int:
-    """Count ids that equal their own person's identifier of fewer than eleven digits."""
-    own = fid if is_person else fid.take(table["_person"])
-    short = pc.match_substring_regex(own, "^[0-9]{6,10}$")
-    return int(pc.sum(pc.and_(pc.equal(table[column], own), short)).as_py() or 0)
+def _short_hits(table: pa.Table, record: RecordType, short: pa.ChunkedArray) -> Iterator[tuple[str, int]]:
+    """Count ids that equal their own person's identifier of fewer than eleven digits (`short`, by person)."""
+    own = short if record.name == PERSON else short.take(table["_person"])
+    if own.null_count < len(own):
+        for column in id_columns(record):
+            yield column, int(pc.sum(pc.equal(table[column], own)).as_py() or 0)
 
 
 def _records(
