@@ -159,7 +159,8 @@ def _settle() -> None:
     pa.set_memory_pool(pa.system_memory_pool())
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    pyarrow.csv.read_csv(io.BytesIO(b"a\n1\n"))
+    for threads in (True, False):
+        pyarrow.csv.read_csv(io.BytesIO(b"a\n1\n"), pyarrow.csv.ReadOptions(use_threads=threads))
     resource.setrlimit(resource.RLIMIT_CORE, _NO_CORE)
     with contextlib.suppress(OSError):
         os.nice(5)
