@@ -232,3 +232,17 @@ def test_an_author_s_folder_has_the_calendar_year_as_its_period(tmp_path):
     made = open_definition(workshop.definition(tmp_path), 2030)
     assert (made.begins_on, made.ends_on) == (dt.date(2030, 1, 1), dt.date(2030, 12, 31))
     assert made.kommuner == {}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_column_that_a_file_lacks_is_told_as_a_missing_table_is(tmp_path, capsys, form):
+    """Taken as empty, it would otherwise silence every rule about it; a table without rows has nothing to lack."""
+    definition = workshop.definition(tmp_path / "regler")
+    data = workshop.data(tmp_path / "d", baat="kjenning;alder\nA1;3\n", tur="nr\n")
+    if form == "parquet":
+        pq.write_table(pa.table({"kjenning": ["A1"], "alder": ["3"]}), data / "baat.parquet")
+        (data / "baat.csv").unlink()
+    code, answer = workshop.answer(capsys, "validate", "--definition", definition, "--data", data)
+    assert (code, answer["missing_columns"]) == (0, {"baat": ["lengde"]})
+    assert workshop.ipis("validate", "--definition", definition, "--data", data) == 0
+    assert "baat: kolonner som filen ikke har, altså tomme: lengde." in capsys.readouterr().out

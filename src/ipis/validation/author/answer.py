@@ -44,6 +44,7 @@ class Answer:
         return {
             "year": self.collection.year,
             "missing_tables": list(self.data.missing),
+            "missing_columns": {record: list(names) for record, names in self.data.missing_columns.items()},
             "rules": self.rules(),
             "findings": list(self.findings(language)),
         }

@@ -107,5 +107,7 @@ def show_answer(answer: Answer, console: Console, language: str) -> None:
     console.print(said["total"].format(count=total, shown=len(found)), style="bold")
     for name in answer.data.missing:
         console.print(said["missing"].format(record=name), style="yellow")
+    for name, columns in answer.data.missing_columns.items():
+        console.print(said["missing_columns"].format(record=name, columns=", ".join(columns)), style="yellow")
     for rule, kind in answer.report.culprits.items():
         console.print(said["culprit"].format(rule=rule, kind=kind), style="yellow")

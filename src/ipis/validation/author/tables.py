@@ -1,7 +1,8 @@
 """The tables that an author's rules run over: a folder with `<record>.csv` or `<record>.parquet`, of any register.
 
 Texts are read as the municipality's extract is (`kernel.extract_flat`), with the supplied columns as columns of their
-own; Parquet as the register stores it is taken as it stands. A record type without a file has no rows, which is said.
+own; Parquet as the register stores it is taken as it stands. A record type without a file has no rows, and a column
+that a file lacks no values: both are said.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ _ROWS = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """What was read: one table per record type, without identity fields; the header, if there; what had no file."""
+    """What was read: one table per record type, without identity fields; the header, if there.
+
+    `missing` had no file; `missing_columns` are, by record type, those that its file lacks though it has rows.
+    """
 
     tables: Mapping[str, pa.Table]
     header: Mapping[str, str | None] | None
     missing: tuple[str, ...]
+    missing_columns: Mapping[str, tuple[str, ...]]
 
 
 def read_tables(path: Path, collection: Collection) -> Tables:
@@ -54,12 +59,22 @@ def read_tables(path: Path, collection: Collection) -> Tables:
         raise ExtractRefused("author.nothing_to_try", folder=path.name)
     limits = _limits(layout)
     tables: dict[str, pa.Table] = {}
+    lacking: dict[str, tuple[str, ...]] = {}
     for name, record in layout.records.items():
         if name in files:
-            tables[name] = _without_identity(_table(files[name], record, layout, limits, tables), record)
+            table, given = _table(files[name], record, layout, limits, tables)
+            tables[name] = _without_identity(table, record)
+            gone = tuple(column for column in _expected(record) if column not in given)
+            lacking |= {name: gone} if gone and table.num_rows else {}
     head = layout.header.name
     header = _header(files[head], layout.header, limits) if head in files else None
-    return Tables(tables, header, tuple(name for name in layout.records if name not in files))
+    return Tables(tables, header, tuple(name for name in layout.records if name not in files), lacking)
+
+
+def _expected(record: RecordType) -> Iterator[str]:
+    """Name the columns that an author's file should have: not those that only the register adds, nor identities."""
+    yield from (name for name, field in record.fields.items() if not field.identity)
+    yield from (name for name, declared in record.supplied.items() if declared.source != "register")
 
 
 def _limits(layout: Layout) -> Limits:
@@ -90,9 +105,13 @@ def _files(path: Path, layout: Layout) -> dict[str, Path]:
     return files
 
 
-def _table(file: Path, record: RecordType, layout: Layout, limits: Limits, before: Mapping[str, pa.Table]) -> pa.Table:
+def _table(
+    file: Path, record: RecordType, layout: Layout, limits: Limits, before: Mapping[str, pa.Table]
+) -> tuple[pa.Table, set[str]]:
+    """Read a table; gives also the columns that its file has."""
     if file.suffix.lower() == ".parquet" and _is_stored(file, limits, record):
-        return _stored(file, record)
+        stored = _stored(file, record)
+        return stored, set(stored.column_names)
     growing = new_tables([record])[record.name]
     supplied: dict[str, list[pa.Array]] = {name: [] for name in record.supplied}
     given: set[str] = set()
@@ -106,7 +125,7 @@ def _table(file: Path, record: RecordType, layout: Layout, limits: Limits, befor
     for name in sorted(given & record.supplied.keys()):
         table = table.append_column(name, pa.chunked_array(supplied[name]))
     persons = _persons(table, record, layout, before)
-    return table.set_column(table.column_names.index("_person"), "_person", persons)
+    return table.set_column(table.column_names.index("_person"), "_person", persons), given
 
 
 def _batches(file: Path, record: RecordType, limits: Limits) -> Iterator[pa.RecordBatch]:
