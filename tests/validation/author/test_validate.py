@@ -246,3 +246,19 @@ def test_a_column_that_a_file_lacks_is_told_as_a_missing_table_is(tmp_path, caps
     assert (code, answer["missing_columns"]) == (0, {"baat": ["lengde"]})
     assert workshop.ipis("validate", "--definition", definition, "--data", data) == 0
     assert "baat: kolonner som filen ikke har, altså tomme: lengde." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("odd", ["dangling", "folder", "spreadsheet", "packed"])
+def test_an_odd_file_named_like_a_table_is_no_missing_table(tmp_path, capsys, odd):
+    """A broken link or a workbook where the boats should be: the answer must not be that there are none."""
+    definition = workshop.definition(tmp_path / "regler")
+    data = workshop.data(tmp_path / "d", tur="nr\n1\n")
+    if odd == "dangling":
+        (data / "baat.csv").symlink_to(tmp_path / "gone.csv")
+    elif odd == "folder":
+        (data / "baat.parquet").mkdir()
+    else:
+        (data / {"spreadsheet": "baat.xlsx", "packed": "Baat.csv.gz"}[odd]).write_bytes(b"x")
+    code, error = workshop.refusal(capsys, "validate", "--definition", definition, "--data", data)
+    assert (code, error["code"]) == (2, "author.odd_table")
+    assert "aat." in error["found"]

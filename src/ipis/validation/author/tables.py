@@ -84,21 +84,27 @@ def _limits(layout: Layout) -> Limits:
 
 
 def _files(path: Path, layout: Layout) -> dict[str, Path]:
-    """Find each record type's file, whatever its capitals; a table of another name would silently go unjudged."""
+    """Find each record type's file, whatever its capitals; one of another name or kind would silently go unjudged."""
     if not path.is_dir():
         raise ExtractRefused("author.no_data", folder=path.name)
     known = {name.lower(): name for name in layout.records}
     known |= {record.name.lower(): record.name for record in (layout.header, layout.trailer)}
     files: dict[str, Path] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in _SUFFIXES or not file.is_file() or file.stem.lower() in _NO_TABLES:
+        if file.suffix.lower() not in _SUFFIXES or file.stem.lower() in _NO_TABLES:
             continue
         name = known.get(file.stem.lower())
         if name is None:
             raise ExtractRefused("author.unknown_table", folder=path.name, file=shown(file.name))
+        if not file.is_file():
+            raise ExtractRefused("author.odd_table", folder=path.name, file=shown(file.name))
         if name in files:
             raise ExtractRefused("extract.flat_twice", folder=path.name, record=name)
         files[name] = file
+    for file in sorted(path.iterdir()):
+        named = known.get(file.name.partition(".")[0].lower())
+        if named is not None and named not in files and not file.is_dir():
+            raise ExtractRefused("author.odd_table", folder=path.name, file=shown(file.name))
     size, most = sum(file.stat().st_size for file in files.values()), Limits().file_bytes
     if size > most:
         raise ExtractRefused("extract.too_big", file=path.name, bytes=size, most=most)
