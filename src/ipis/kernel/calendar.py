@@ -8,8 +8,6 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-import holidays
-
 OSLO = ZoneInfo("Europe/Oslo")
 
 
@@ -57,6 +55,9 @@ def is_working_day(day: date) -> bool:
 
 @lru_cache(maxsize=8)
 def _holidays(year: int) -> frozenset[date]:
+    # Few programs ask, and the package brings the calendars of all the world.
+    import holidays
+
     return frozenset(holidays.country_holidays("NO", years=year))
 
 

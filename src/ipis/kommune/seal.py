@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -154,7 +155,7 @@ def seal_prepared(
             sequence=wish.sequence or _next_sequence(header, newest),
             replaces=None if newest is None else newest.forsendelse,
             created_at=datetime.now(UTC),
-            program=f"ipis {version('ipis')}",
+            program=_program(),
             pack_version=season.version,
             sender=key.public.fingerprint,
         )
@@ -167,6 +168,12 @@ def seal_prepared(
         files = [path.replace(out.with_name(path.name)) for path in written]
         flush_folder(out.parent)
     return files, sealed
+
+
+@cache
+def _program() -> str:
+    """Name the program and its version; the package's metadata takes longer to read than a manifest to sign."""
+    return f"ipis {version('ipis')}"
 
 
 def _check(extract: Path, season: SeasonPack, progress: Callable[[int, int], None]) -> precheck.Checked:
