@@ -203,8 +203,8 @@ def _enrol_sender_keys(accepted: Sequence[Laid], known: Known, bench: Bench) -> 
     SenderKey.objects.bulk_create(rows)
     events = [Event("sender_key_enrolled", whose.party, {"fingerprint": key.fingerprint}) for whose, key in first]
     Audit.append_all(events, actor="worker")
-    for (whose, _), row in zip(first, rows, strict=True):
-        notices.sender_key_enrolled(whose, row, bench.clock.now())
+    enrolled = [(whose, row) for (whose, _), row in zip(first, rows, strict=True)]
+    notices.sender_keys_enrolled(enrolled, bench.clock.now())
 
 
 def _refuse(one: Arrival, error: IpisError, bench: Bench) -> None:

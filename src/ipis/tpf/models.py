@@ -6,6 +6,7 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import make_msgid
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models
@@ -17,7 +18,7 @@ from ipis.tpf import transitions
 from ipis.tpf.transitions import ParcelState, UploadState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def save_all(rows: Sequence[models.Model], *fields: str) -> None:
@@ -382,3 +383,12 @@ class Outbox(mail.OutboxMail):
         """One table of TPF's own."""
 
         abstract = False
+
+    @classmethod
+    def queue_all(cls, mails: Iterable[Mapping[str, str]], due_at: datetime) -> None:
+        """Queue mails (purpose, recipient, subject, body) within the caller's transaction, each as `queue` does one."""
+        rows: list[Self] = [
+            cls(**each, due_at=due_at, message_id=make_msgid(domain="ipis.invalid"))  # type: ignore[misc]  # as above
+            for each in mails
+        ]
+        cls.objects.bulk_create(rows, ignore_conflicts=True)

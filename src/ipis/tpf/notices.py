@@ -13,14 +13,19 @@ from ipis.kernel.calendar import OSLO
 from ipis.tpf.models import Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from ipis.tpf.models import Enrolment, Forsendelse, SenderKey
 
 
-def sender_key_enrolled(enrolment: Enrolment, key: SenderKey, at: datetime) -> None:
-    """Tell that a machine has been enrolled, with its fingerprint, so that a stranger's is noticed."""
-    _queue(f"sender-key-{key.pk}", "sender_key", enrolment, at, fingerprint=key.fingerprint)
+def sender_keys_enrolled(enrolled: Iterable[tuple[Enrolment, SenderKey]], at: datetime) -> None:
+    """Tell each that a machine has been enrolled, with its fingerprint, so that a stranger's is noticed."""
+    mails = (
+        _written(f"sender-key-{key.pk}", "sender_key", enrolment, fingerprint=key.fingerprint)
+        for enrolment, key in enrolled
+    )
+    Outbox.queue_all(mails, at)
 
 
 def foreign_key(enrolment: Enrolment, fingerprint: str, at: datetime) -> None:
@@ -40,7 +45,16 @@ def held(parcel: Forsendelse, at: datetime) -> None:
 
 
 def _queue(purpose: str, template: str, enrolment: Enrolment, at: datetime, **facts: str) -> None:
+    Outbox.queue_all([_written(purpose, template, enrolment, **facts)], at)
+
+
+def _written(purpose: str, template: str, enrolment: Enrolment, **facts: str) -> dict[str, str]:
     context = {"enrolment": enrolment, "year": str(enrolment.year), **facts}
     text = render_to_string(f"tpf/mail/{template}.txt", context)
     subject, _, body = text.partition("\n")
-    Outbox.queue(purpose, enrolment.address, subject.strip(), body.strip() + "\n", at)
+    return {
+        "purpose": purpose,
+        "recipient": enrolment.address,
+        "subject": subject.strip(),
+        "body": body.strip() + "\n",
+    }
