@@ -91,29 +91,35 @@ def states(collection: Collection, field: Field, table: pa.Table) -> NDArray[np.
 
 
 def _judged(collection: Collection, field: Field, values: pa.Array) -> NDArray[np.int8]:
-    """Judge values of which some stand."""
-    found = np.full(len(values), FINE, np.int8)
-    if values.null_count:
-        found[_true(pc.is_null(values))] = ABSENT
-    if field.minimum is not None or field.maximum is not None:
-        found[_out_of_range(field, values)] = RANGE
+    """Judge values of which some stand; the fault that comes first in STATES is written last."""
+    given = _true(pc.is_valid(values))
+    # As a number a truth value is ABSENT or FINE.
+    found = given.astype(np.int8)
+    if "range" in field.rules:
+        _mark(found, _out_of_range(field, values), RANGE)
     if (
         field.codes is not None
         and "code" in field.rules
         and (field.codes in collection.codes or not isinstance(field.codes, str))
     ):
         listed = pc.is_in(values, value_set=pa.array(collection.code_values(field.codes), pa.string()))
-        found[(found == FINE) & ~_true(listed)] = CODE
+        _mark(found, (found == FINE) & ~_true(listed), CODE)
     if "form" in field.rules and pa.types.is_string(values.type):
-        found[(found != ABSENT) & ~_well_formed(field, values)] = FORM
+        _mark(found, given & ~_well_formed(field, values), FORM)
     return found
+
+
+def _mark(found: NDArray[np.int8], places: NDArray[np.bool_], state: int) -> None:
+    """Write a fault where it is; most often it is nowhere."""
+    if places.any():
+        found[places] = state
 
 
 def _out_of_range(field: Field, values: pa.Array) -> NDArray[np.bool_]:
     outside = np.zeros(len(values), np.bool_)
-    if "range" in field.rules and field.minimum is not None:
+    if field.minimum is not None:
         outside |= _true(pc.less(values, pa.scalar(field.minimum)))
-    if "range" in field.rules and field.maximum is not None:
+    if field.maximum is not None:
         outside |= _true(pc.greater(values, pa.scalar(field.maximum)))
     return outside
 

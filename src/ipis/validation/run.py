@@ -157,9 +157,9 @@ def _judge(
     # Some rules alone are tried once; all of them are run again and again, and where rows are few, planned once.
     kind = (book.digest, at, frozenset(absent)) if book.digest and rows <= FEW_ROWS else None
     with engine_named(engine, rows, kind) as opened:
-        relations = Relations(
-            opened, collection, book.resolver, book.resolver.closure(needed), general=book.again(kind)
-        )
+        closure = book.resolver.closure(needed)
+        fields = frozenset((made.record, made.field.name) for made in book.predicates)
+        relations = Relations(opened, collection, book.resolver, closure, general=book.again(kind), judged=fields)
         relations.prepare(group, nation)
         runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
         return runner.reports(active, absent)
