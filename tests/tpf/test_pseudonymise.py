@@ -127,6 +127,23 @@ def test_a_forsendelse_id_out_of_form_is_refused(worker, forsendelse):
         worker.mapping(b"", forsendelse, 2017)
 
 
+def test_several_forsendelser_at_once_are_each_as_if_alone(worker):
+    """Also the one without persons, and dummies stay under the key of their own forsendelse."""
+    first = records(["01815012352", None, "x"], ["1", "1", "1"])
+    second = records(["41815012346", "018150"], ["2", "9"], seed=2)
+    alone = [worker.mapping(content, name, 2017) for content, name in ((first, FIRST), (b"", FIRST), (second, SECOND))]
+    together = worker.mappings([(first, FIRST), (b"", FIRST), (second, SECOND)], 2017)
+    assert [table.num_rows for table in together] == [3, 0, 2]
+    assert all(one.equals(other) for one, other in zip(together, alone, strict=True))
+    assert worker.mappings([], 2017) == []
+
+
+def test_the_end_of_one_part_is_never_read_with_the_beginning_of_the_next(worker):
+    content = records(["01815012352", "41815012346"], ["1", "2"])
+    with pytest.raises(ValueError, match="32-byte"):
+        worker.mappings([(content[:31], FIRST), (content[31:], SECOND)], 2017)
+
+
 def test_a_broken_record_refuses_the_whole_part(worker):
     with pytest.raises(ValueError, match="record"):
         worker.mapping(records(["01815012352"], ["1"])[:-1] + b"\x07", FIRST, 2017)

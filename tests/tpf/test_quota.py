@@ -11,6 +11,7 @@ from ipis.tpf.models import Audit, Forsendelse, Outbox, QuotaSet
 from ipis.tpf.transitions import ParcelState
 from ipis.tpf.worker import Housekeeping
 
+
 LOGIN = enrolment.Login(cast.TESTVIK, "00", cast.YEAR)
 
 
@@ -141,25 +142,20 @@ def test_real_numbers_in_a_test_parcel_are_rejected(testvik, work, monkeypatch):
 
     from ipis.tpf.pseudonymise import Pseudonymiser
 
-    real = Pseudonymiser.mapping
+    real = Pseudonymiser.mappings
 
     def judged(self, *words):
-        table = real(self, *words)
+        (table,) = real(self, *words)
         index = table.schema.get_field_index("id_reason")
-        return table.set_column(index, table.schema.field(index), pa.array(["real_in_test"] * table.num_rows))
+        return [table.set_column(index, table.schema.field(index), pa.array(["real_in_test"] * table.num_rows))]
 
-    monkeypatch.setattr(Pseudonymiser, "mapping", judged)
+    monkeypatch.setattr(Pseudonymiser, "mappings", judged)
     parcel = sent(testvik, work, 1)
     assert (parcel.state, parcel.problem_code) == (ParcelState.CLOSED, "tpf.real_in_test")
 
 
 def test_records_that_break_the_format_are_rejected(testvik, work, monkeypatch):
-    from ipis.tpf.pseudonymise import Pseudonymiser
-
-    def broken(*_):
-        raise ValueError("a record")
-
-    monkeypatch.setattr(Pseudonymiser, "mapping", broken)
+    monkeypatch.setattr(cast, "pack_identities", cast.broken_identities)
     assert sent(testvik, work, 1).problem_code == "tpf.identity_form"
 
 

@@ -5,6 +5,7 @@ What is wrong with a single number is its reason code in the mapping; a part tha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from ipis.kernel.errors import IpisError, ParcelRefused
-from ipis.kernel.identifiers import Reason
+from ipis.kernel.identifiers import Reason, unpack_identities
 from ipis.kernel.manifest import MANIFEST, Facts, Manifest, commitment_of
 from ipis.kernel.opening import join_identities, open_identity, seal_mapping
 from ipis.kernel.receipt import Kind
@@ -111,7 +112,7 @@ def _pseudonymise(group: Sequence[tuple[Job, Forsendelse]], bench: Bench) -> Non
 
 
 def _open(group: Sequence[tuple[Job, Forsendelse]], bench: Bench) -> list[Opened]:
-    """Open the identity parts of each in memory; one with a part that does not fit is rejected."""
+    """Open the identity parts of each in memory; one with a part or record that does not fit is rejected."""
 
     def read(pair: tuple[Job, Forsendelse]) -> Opened:
         job, parcel = pair
@@ -121,24 +122,31 @@ def _open(group: Sequence[tuple[Job, Forsendelse]], bench: Bench) -> list[Opened
             open_identity((where / part.name).read_bytes(), part, manifest.facts, bench.identity)
             for part in manifest.by_role("identity")
         ]
-        return Opened(job, parcel, manifest.facts, join_identities(parts))
+        records = join_identities(parts)
+        try:
+            # Here and not where all are mapped at once, so that it is known whose record it is.
+            unpack_identities(records)
+        except ValueError as error:
+            raise ParcelRefused("tpf.identity_form") from error
+        return Opened(job, parcel, manifest.facts, records)
 
     return each(group, read, lambda pair, error: reject(*pair, error, bench))
 
 
 def _map(opened: Sequence[Opened], makers: Mapping[str, Pseudonymiser], bench: Bench) -> list[Mapped]:
-    """Judge and pseudonymise; one whose records break the format is rejected."""
-
-    def pseudonyms(one: Opened) -> Mapped:
-        try:
-            table = makers[one.parcel.register].mapping(one.records, one.parcel.identifier, one.parcel.year)
-        except ValueError as error:
-            raise ParcelRefused("tpf.identity_form") from error
-        if Reason.REAL_IN_TEST.text in _counted(table["id_reason"]):
-            raise ParcelRefused("tpf.real_in_test")
-        return Mapped(one.job, one.parcel, one.facts, table)
-
-    return each(opened, pseudonyms, lambda one, error: reject(one.job, one.parcel, error, bench))
+    """Judge and pseudonymise whole columns of all; one with a real number where none may be is rejected."""
+    groups: dict[tuple[str, int], list[Opened]] = defaultdict(list)
+    for one in opened:
+        groups[one.parcel.register, one.parcel.year].append(one)
+    mapped = []
+    for (register, year), group in groups.items():
+        tables = makers[register].mappings([(one.records, one.parcel.identifier) for one in group], year)
+        for one, table in zip(group, tables, strict=True):
+            if Reason.REAL_IN_TEST.text in _counted(table["id_reason"]):
+                reject(one.job, one.parcel, ParcelRefused("tpf.real_in_test"), bench)
+            else:
+                mapped.append(Mapped(one.job, one.parcel, one.facts, table))
+    return mapped
 
 
 def _within_quota(mapped: Sequence[Mapped], season: SeasonPack, bench: Bench) -> list[Mapped]:

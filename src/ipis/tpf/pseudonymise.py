@@ -5,7 +5,9 @@ Format: docs/spec/pseudonym.md. Identities exist here in a worker's memory only.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Self
 
@@ -16,7 +18,14 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from ipis.kernel.environment import Environment
 from ipis.kernel.foedselsnummer import judge
-from ipis.kernel.identifiers import KEY_SIZE, MAPPING_SCHEMA, Bytes, IdentifierClass, unpack_identities
+from ipis.kernel.identifiers import (
+    KEY_SIZE,
+    MAPPING_SCHEMA,
+    RECORD_SIZE,
+    Bytes,
+    IdentifierClass,
+    unpack_identities,
+)
 from ipis.tpf.keys import RootKey, load_root_key
 
 BLOCK_SIZE = 16
@@ -122,22 +131,34 @@ class Pseudonymiser:
 
         `forsendelse_id` is 32 lower-case hexadecimal characters. Raises ValueError when a record breaks the format.
         """
-        if not _FORSENDELSE_ID.fullmatch(forsendelse_id):
+        return self.mappings([(identities, forsendelse_id)], year)[0]
+
+    def mappings(self, parts: Sequence[tuple[bytes | memoryview, str]], year: int) -> list[pa.Table]:
+        """Do as `mapping` for several forsendelser (records, id): all numbers are judged and encrypted in one pass."""
+        if not all(_FORSENDELSE_ID.fullmatch(forsendelse_id) for _, forsendelse_id in parts):
             raise ValueError("a forsendelse id is 32 lower-case hexadecimal characters")
-        person_keys, people = unpack_identities(identities)
+        # Each by itself: joined, the end of one and the beginning of the next could look like a record.
+        if any(len(records) % RECORD_SIZE for records, _ in parts):
+            raise ValueError("an identity part is a whole number of 32-byte records")
+        person_keys, people = unpack_identities(b"".join(records for records, _ in parts))
         judgement = judge(people, year, self.environment)
         national = judgement.id_class == IdentifierClass.NATIONAL
         pseudonyms = np.empty((len(people), BLOCK_SIZE), np.uint8)
         pseudonyms[national] = self._national.pseudonyms(people.digits[national])
-        own_key = self._root.derive(self.register, forsendelse_id, self.version)
-        pseudonyms[~national] = unlinkable_pseudonyms(own_key, person_keys[~national])
+        sizes = [len(records) // RECORD_SIZE for records, _ in parts]
+        starts = [0, *itertools.accumulate(sizes)]
+        for start, size, (_, forsendelse_id) in zip(starts, sizes, parts, strict=False):
+            own_key = self._root.derive(self.register, forsendelse_id, self.version)
+            rows = start + np.flatnonzero(~national[start : start + size])
+            pseudonyms[rows] = unlinkable_pseudonyms(own_key, person_keys[rows])
         columns = {
             "person_key": _fixed_binary(person_keys, KEY_SIZE),
             "pseudonym": _fixed_binary(pseudonyms, BLOCK_SIZE),
             "key_version": pa.array(np.full(len(people), self.version, np.int16)),
             **judgement.columns(),
         }
-        return pa.table([columns[name] for name in MAPPING_SCHEMA.names], schema=MAPPING_SCHEMA)
+        whole = pa.table([columns[name] for name in MAPPING_SCHEMA.names], schema=MAPPING_SCHEMA)
+        return [whole.slice(start, size) for start, size in zip(starts, sizes, strict=False)]
 
 
 def _fixed_binary(matrix: Bytes, width: int) -> pa.Array:
