@@ -27,12 +27,12 @@ from ipis.kernel.extract_events import Events, deafen
 from ipis.kernel.layout import Layout, RecordType
 
 _CHUNK = 64 << 10
-_PIECE = 2 * _CHUNK
-"""Bytes that are cut together: few enough to stay in the processor's cache."""
+_PIECE = 8 * _CHUNK
+"""Bytes that are cut together: enough to pay for the calls."""
 _RUN = 1 << 12
-"""Events that are gathered together, for the same reason."""
+"""Events that are gathered together: few enough to stay in the processor's cache."""
 _BATCH = 1 << 16
-"""Records that are spread over their columns together: enough to pay for the calls."""
+"""Records that are spread over their columns together, as for a piece."""
 _SPACE = " \t\r\n"
 _PERSON = 1
 _UNDEFINED_ENTITY = expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY]
