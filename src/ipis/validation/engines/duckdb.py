@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -34,6 +35,8 @@ _SETTINGS: Mapping[str, str | bool | int] = {
     "python_enable_replacements": False,
     "python_scan_all_frames": False,
 }
+# The copy that it warns of is of few rows: binding the statement once more, as `sql` does, costs more than that.
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
 _IDLE_MOST = 4
 _STATEMENTS_MOST = 200
 """A database with more than these has seen runs that were not alike: it is cleared."""
@@ -123,7 +126,7 @@ class _Database:
             self.connection.execute(f"PREPARE p{self.planned} AS {select}")
             (plan,) = self.connection.extract_statements(f"EXECUTE p{self.planned}")
             self.plans[select] = plan
-        return self.connection.sql(plan).to_arrow_table()
+        return self.connection.execute(plan).to_arrow_table()
 
     def leave(self) -> None:
         """Let go of every row; of a lasting database names and plans stand, unless there are too many of them."""
