@@ -1,12 +1,17 @@
 """The error tree: stable codes, three parts, travels between processes."""
 
+import json
 import pickle
+import re
+import tomllib
 
 import pytest
+from tests.architecture.source import ROOT
 
 from ipis.kernel import errors
 from ipis.kernel.demo import demo_care_unit, demo_orgnr, demo_pin
 from ipis.kernel.environment import Environment
+from ipis.kernel.errors import LANGUAGES, DefinitionRefused, Word
 
 
 def test_an_error_reads_in_each_language():
@@ -23,6 +28,28 @@ def test_an_error_travels_whole_between_processes():
     error = errors.ParcelRefused("parcel.part_hash", rule="K003", part="data-0001.age")
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (type(back), back.code, back.rule, back.params) == (type(error), error.code, error.rule, error.params)
+
+
+def test_a_word_of_ours_is_said_in_the_readers_language():
+    """It travels and is written as JSON as the text that it is."""
+    error = pickle.loads(pickle.dumps(DefinitionRefused("rules.not_boolean", type=Word("number"))))  # noqa: S301 - our own
+    assert ["«tall»" in error.render("nb").found, "`number`" in error.render("en").found] == [True, True]
+    assert json.dumps(error.params) == '{"type": "number"}'
+    assert Word("nothing of ours").render("nb") == "nothing of ours"
+
+
+def test_every_word_is_there_in_every_language():
+    words = tomllib.loads((ROOT / "src/ipis/definitions/words.toml").read_text(encoding="utf-8"))
+    assert all(set(texts) == set(LANGUAGES) and all(texts.values()) for texts in words.values())
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    made = re.findall(r'Word\("([^"]+)"(?: if [^)]* else "([^"]+)")?', source)
+    said = {word for pair in made for word in pair if word}
+    assert said
+    assert said <= set(words)
+    types = re.findall(
+        r'^    [A-Z]+ = "(.+)"$', source.partition("class Type(Enum)")[2].partition("@property")[0], re.MULTILINE
+    )
+    assert set(types) <= set(words)
 
 
 def test_a_code_without_a_text_is_shown_and_breaks_nothing():

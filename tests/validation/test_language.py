@@ -1,5 +1,7 @@
 """The rule language: what an expression may say, and that nothing else reaches an engine."""
 
+import re
+
 import pytest
 from tests.validation import desk
 
@@ -47,11 +49,11 @@ def test_the_language_says_what_rules_need(text):
         ("n = 1 order by n", "word"), ("n = 1 limit 3", "word"), ("n = 1 union select 1", "word"), ("n = 1; n = 2", "word"),
         ("n = 1; drop table x", "word"), ("n in (select 1)", "word"), ("exists(select 1)", "word"), ("(select n) = 1", "word"),
         ("n = 1 -- and more", "comment"), ("-- all\nn = 1", "comment"), ("n /* x */ = 1", "comment"), ("n = 1 /*", "syntax"),
-        ("cast(n as text) = '1'", "word"), ("n::text = '1'", "word"), ("try_cast(n as int) = 1", "word"),
+        ("cast(n as text) = '1'", "function"), ("n::text = '1'", "word"), ("try_cast(n as int) = 1", "function"),
         ("case when n = 1 then true end", "word"), ("n = $1", "field"), ("n = ?", "word"), ("n = :a", "word"),
         ("tekst like 'a%'", "word"), ("tekst ilike 'a%'", "word"), ("n is distinct from 2", "word"), ("n = 1 as x", "word"),
-        ("read_csv('/etc/passwd') is null", "word"), ("getenv('HOME') = 'x'", "function"), ("random() < 1", "word"),
-        ("sum(n) over () = 1", "word"), ("count(*) = 1", "word"), ("now() = fra", "function"), ("current_date = fra", "word"),
+        ("read_csv('/etc/passwd') is null", "function"), ("getenv('HOME') = 'x'", "function"), ("random() < 1", "function"),
+        ("sum(n) over () = 1", "function"), ("count(*) = 1", "function"), ("now() = fra", "function"), ("current_date = fra", "word"),
         ('"n" = 1', "word"), ("n[1] = 2", "word"), ("n = 1 collate x", "word"), ("tekst || 'a' = 'b'", "word"),
         ("filled(B) = 1", "family"), ("filled(n) = 1", "family"), ("filled(A, A) = 1", "function"), ("filled(1) = 1", "function"),
         ("finnesikke = 1", "field"), ("uttrekk.finnesikke = 1", "field"), ("andre.n = 1", "field"), ("a.b.n = 1", "word"),
@@ -59,7 +61,7 @@ def test_the_language_says_what_rules_need(text):
         ("tid < vist", "type"), ("tid between vist and vist", "type"), ("n and ja", "type"), ("not n", "type"), ("fra + fra > fra", "type"),
         ("abs(fra) = 1", "type"), ("year(n) = 1", "type"), ("length(n) = 1", "type"), ("-tekst = 1", "type"), ("n", "not_boolean"),
         ("matches(n, 'a')", "type"), ("matches(tekst, '(a+)+')", "pattern"), ("matches(tekst, tekst)", "pattern"), ("matches(tekst)", "function"),
-        ("fra = date '2017-02-30'", "date"), ("n = 1234567890", "number"), ("n = 1e5", "number"), ("n = 0x10", "word"),
+        ("fra = date '2017-02-30'", "date"), ("n = 1234567890", "number"), ("n = 1e5", "number"), ("n = 0x10", "number"),
         ("n in (1, n)", "list"), ("n in ()", "list"), ("n in ('a')", "type"), ("n is true", "is_null"), ("(n + 1) is null", "is_null"),
         ("coalesce(n + 1, 0) = 1", "coalesce"), ("coalesce(n, 0, 1) = 1", "coalesce"), ("coalesce(n, 'a') = 1", "type"),
         ("date(fra) = fra", "word"), ("*", "word"), ("n = 'a", "syntax"), ("", "syntax"), ("   ", "syntax"), ("n = = 1", "syntax"),
@@ -70,6 +72,32 @@ def test_the_language_says_what_rules_need(text):
 def test_everything_else_is_refused_with_its_reason(text, code):
     """No statement, subquery, cast, comment, window, parameter or file function gets past the reader."""
     assert refusal(text).code == f"rules.{code}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ja and read_csv(tekst)", "kolonne 19: funksjonen «read_csv» finnes ikke"),
+        ("n = 1 and 0x10 = 2", "kolonne 22: tallet er for langt eller skrevet på en annen måte"),
+        ("n = 1 tekst", "kolonne 18: «tekst» hører ikke til regelspråket"),
+        ("n = 'a'", "en verdi av typen «tekst» passer ikke her"),
+        ("tid < vist", "en verdi av typen «id» passer ikke her"),
+        ("n", "uttrykket gir «heltall»"),
+        ("n = 'a", "(et anførselstegn er ikke lukket)"),
+        ("(n = 1", "(en parentes er ikke lukket)"),
+        ("n = = 1", "(noe mangler eller står på feil sted)"),
+        ("", "(det er tomt)"),
+    ],
+)
+def test_a_refusal_reads_in_the_language_of_its_reader_and_in_its_authors_words(text, said):
+    error = refusal(text)
+    assert said in error.render("nb").found
+    everything = " ".join(str(part) for language in ("nb", "nn") for part in vars_of(error.render(language)))
+    assert not re.search(r"\b(number|text|expected|expression|alias|readcsv|quote|value)\b", everything), everything
+
+
+def vars_of(text):
+    return text.found, text.expected, text.do
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,16 @@ from typing import ClassVar
 LANGUAGES = ("nb", "nn", "en")
 
 
+class Word(str):
+    """A parameter that is a word or phrase of ours: shown in the reader's language (`definitions/words.toml`)."""
+
+    __slots__ = ()
+
+    def render(self, language: str) -> str:
+        """Give it in a language; one that is not in the catalogue stands as it is."""
+        return _words().get(self, {}).get(language, str(self))
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """The three parts of a message, in one language."""
@@ -64,7 +74,8 @@ class IpisError(Exception):
         text = texts.get(language) or texts.get("en")
         if text is None:
             return Rendered(self.code, "a text for this code in the catalogue", "report this code to the operator")
-        return Rendered(*(text[part].format_map(_Params(self.params)) for part in ("found", "expected", "do")))
+        params = _Params({key: p.render(language) if isinstance(p, Word) else p for key, p in self.params.items()})
+        return Rendered(*(text[part].format_map(params) for part in ("found", "expected", "do")))
 
     def as_dict(self, language: str = "nb") -> dict[str, object]:
         """Give the error as the one JSON object that commands and interfaces answer with."""
@@ -145,3 +156,9 @@ def catalogue(area: str) -> dict[str, dict[str, dict[str, str]]]:
     if not source.is_file():
         return {}
     return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+@cache
+def _words() -> dict[str, dict[str, str]]:
+    """Read the words that parameters may be: word -> language -> text."""
+    return tomllib.loads(files("ipis.definitions").joinpath("words.toml").read_text(encoding="utf-8"))

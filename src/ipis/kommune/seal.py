@@ -116,7 +116,7 @@ def seal(
 _SEALED = {
     "nb": "Forsendelse {id}, innsending nr. {number} ({faults} funn bør rettes)",
     "nn": "Forsendelse {id}, innsending nr. {number} ({faults} funn bør rettast)",
-    "en": "Parcel {id}, submission no. {number} ({faults} findings to correct)",
+    "en": "Parcel {id}, submission no. {number} (findings to correct: {faults})",
 }
 
 
@@ -200,7 +200,7 @@ def _tell_answers(kept: Kept, language: str, console: Console) -> None:
     code = "answers.left_out" if kept.left_out else "answers.sealed"
     told = Refused(code, sealed=len(kept.answers), left_out=len(kept.left_out), lines=lines)
     text = told.render(language)
-    console.print(f"{text.found}. {text.do[0].upper()}{text.do[1:]}.")
+    console.print(f"{text.found[0].upper()}{text.found[1:]}. {text.do[0].upper()}{text.do[1:]}.")
 
 
 def _refuse_critical(report: Report) -> dict[str, int]:

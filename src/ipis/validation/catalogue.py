@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from ipis.kernel.errors import LANGUAGES, Rendered
+from ipis.kernel.errors import LANGUAGES, Rendered, Word
 from ipis.validation.position import Place, refuse
 
 if TYPE_CHECKING:
@@ -132,21 +132,21 @@ def _records(name: str, content: bytes) -> Iterable[tuple[CommentedMap, Place]]:
         text = content.decode("utf-8")
         tree = YAML(typ="rt").load(text)
     except UnicodeDecodeError:
-        refuse("rules.yaml", Place(name, 1, 1), detail="not UTF-8")
+        refuse("rules.yaml", Place(name, 1, 1), detail=Word("not UTF-8"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name, 1, 1)
-        refuse("rules.yaml", place, detail=error.problem or "not YAML")
+        refuse("rules.yaml", place, detail=Word("doubled key" if "duplicate key" in str(error.problem) else "not YAML"))
     except (YAMLError, TypeError, ValueError, RecursionError):
         # Besides its own errors the reader raises Python's: a list as a key, a number that is none, a deep nest.
-        refuse("rules.yaml", Place(name, 1, 1), detail="not YAML")
+        refuse("rules.yaml", Place(name, 1, 1), detail=Word("not YAML"))
     if not isinstance(tree, CommentedSeq):
-        refuse("rules.yaml", Place(name, 1, 1), detail="a list of rules is expected")
+        refuse("rules.yaml", Place(name, 1, 1), detail=Word("no list"))
     for index, record in enumerate(tree):
         line, column = tree.lc.item(index)
         place = Place(name, line + 1, column + 1, text)
         if not isinstance(record, CommentedMap):
-            refuse("rules.yaml", Place(name, line + 1, column + 1), detail="a rule is a mapping")
+            refuse("rules.yaml", Place(name, line + 1, column + 1), detail=Word("no mapping"))
         yield record, place
 
 

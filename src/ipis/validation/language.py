@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import sqlglot
@@ -17,6 +18,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 from sqlglot.tokens import Tokenizer
 
+from ipis.kernel.errors import Word
 from ipis.validation.position import Place, refuse
 from ipis.validation.terms import Column, Family, Literal, Operation, Schema, Term, Type
 
@@ -47,6 +49,7 @@ _TOKENS = {
     TokenType.IS, TokenType.NULL, TokenType.TRUE, TokenType.FALSE, TokenType.PLUS, TokenType.DASH, TokenType.STAR,
     TokenType.SLASH, TokenType.L_PAREN, TokenType.R_PAREN, TokenType.COMMA, TokenType.DOT, TokenType.DATE,
 }  # fmt: skip
+_OPERANDS = {TokenType.VAR, TokenType.STRING, TokenType.NUMBER}
 _UNARY = {TokenType.NOT, TokenType.DASH, TokenType.L_PAREN}
 # A pattern is a list of literal characters, classes and counts: the same in every engine, and never slow.
 _PATTERN = re.compile(r"(?:(?:\[[A-Za-z0-9-]+\]|[A-Za-z0-9])(?:\{[0-9]{1,2}(?:,[0-9]{1,2})?\}|\?)?)+")
@@ -56,7 +59,7 @@ def parse(text: str, schema: Schema, place: Place) -> Term:
     """Read an expression over a record type; what is not in the language is refused with its position."""
     term = parse_value(text, schema, place)
     if term.type is not Type.BOOL:
-        refuse("rules.not_boolean", place, type=term.type.value)
+        refuse("rules.not_boolean", place, type=Word(term.type.value))
     return term
 
 
@@ -68,11 +71,12 @@ def parse_value(text: str, schema: Schema, place: Place) -> Term:
     except SqlglotError as error:
         details = getattr(error, "errors", None) or [{}]
         offset = _offset(text, details[0].get("line"), details[0].get("col"), details[0].get("highlight"))
-        refuse("rules.syntax", place, offset=offset, detail=details[0].get("description") or "not an expression")
+        closed = "Expecting )" not in str(details[0].get("description"))
+        refuse("rules.syntax", place, offset=offset, detail=Word("misplaced" if closed else "open parenthesis"))
     except RecursionError:
         refuse("rules.too_long", place, limit=MAX_TOKENS)
     if len(trees) != 1 or trees[0] is None:
-        refuse("rules.syntax", place, detail="exactly one expression is expected")
+        refuse("rules.syntax", place, detail=Word("not one expression"))
     return _Reader(text, tokens, schema, place).read(cast("exp.Expression", trees[0]))
 
 
@@ -82,9 +86,10 @@ def _tokenise(text: str, place: Place) -> list[Token]:
     try:
         tokens = Tokenizer().tokenize(text)
     except SqlglotError:
-        refuse("rules.syntax", place, detail="a quote is not closed")
+        refuse("rules.syntax", place, detail=Word("open quote"))
     if len(tokens) > MAX_TOKENS:
         refuse("rules.too_long", place, limit=MAX_TOKENS)
+    _refuse_strange_names(tokens, place)
     depth = 0
     for token in tokens:
         if token.comments:
@@ -96,10 +101,23 @@ def _tokenise(text: str, place: Place) -> list[Token]:
             refuse("rules.too_long", place, offset=token.start, limit=MAX_TOKENS)
     # A comment in front of the first token, or alone, hangs on nothing that was looked at above.
     if not tokens:
-        refuse("rules.syntax", place, detail="the expression is empty")
+        refuse("rules.syntax", place, detail=Word("empty"))
     if "--" in re.sub(r"'[^']*'", "", text) or "/*" in re.sub(r"'[^']*'", "", text):
         refuse("rules.comment", place)
     return tokens
+
+
+def _refuse_strange_names(tokens: list[Token], place: Place) -> None:
+    """Refuse a function that is none of ours, and two operands side by side, by the words of their author."""
+    for token, after in pairwise(tokens):
+        if token.token_type is TokenType.VAR and after.token_type is TokenType.L_PAREN:
+            if token.text.lower() not in FUNCTIONS:
+                functions = ", ".join(sorted(FUNCTIONS))
+                refuse("rules.function", place, offset=token.start, function=token.text, functions=functions)
+        elif token.token_type in _OPERANDS and after.token_type in _OPERANDS:
+            if token.token_type is TokenType.NUMBER and after.start == token.end + 1:
+                refuse("rules.number", place, offset=token.start, digits=MAX_DIGITS)
+            refuse("rules.word", place, offset=after.start, word=after.text)
 
 
 def _offset(text: str, line: int | None, column: int | None, highlight: str | None) -> int:
@@ -173,26 +191,26 @@ class _Reader:
     def boolean_operand(self, node: exp.Expression) -> Term:
         term = self.read(node)
         if term.type is not Type.BOOL:
-            self.fail("rules.type", node, found_type=term.type.value, expected_type=Type.BOOL.value)
+            self.fail("rules.type", node, found_type=Word(term.type.value), expected_type=Word(Type.BOOL.value))
         return term
 
     def comparison(self, node: exp.Expression) -> Term:
         left, right = self.read(node.this), self.read(node.expression)
         self.match(node, left, right)
         if left.type is Type.ID and not isinstance(node, exp.EQ | exp.NEQ):
-            self.fail("rules.type", node, found_type=Type.ID.value, expected_type="= or <>")
+            self.fail("rules.type", node, found_type=Word(Type.ID.value), expected_type=Word("equal or not"))
         return Operation(COMPARISONS[type(node)], (left, right), Type.BOOL)
 
     def match(self, node: exp.Expression, left: Term, right: Term) -> None:
         if not left.type.comparable(right.type):
-            self.fail("rules.type", node, found_type=right.type.value, expected_type=left.type.value)
+            self.fail("rules.type", node, found_type=Word(right.type.value), expected_type=Word(left.type.value))
 
     def between(self, node: exp.Expression) -> Term:
         value, low, high = (self.read(node.args[key]) for key in ("this", "low", "high"))
         self.match(node, value, low)
         self.match(node, value, high)
         if value.type is Type.ID:
-            self.fail("rules.type", node, found_type=Type.ID.value, expected_type="= or <>")
+            self.fail("rules.type", node, found_type=Word(Type.ID.value), expected_type=Word("equal or not"))
         bounds = (Operation(">=", (value, low), Type.BOOL), Operation("<=", (value, high), Type.BOOL))
         return Operation("and", bounds, Type.BOOL)
 
@@ -218,7 +236,7 @@ class _Reader:
         left, right = self.read(node.this), self.read(node.expression)
         of = _sum_type(name, left.type, right.type)
         if of is None:
-            self.fail("rules.type", node, found_type=right.type.value, expected_type="number")
+            self.fail("rules.type", node, found_type=Word(right.type.value), expected_type=Word("number"))
         return Operation(name, (left, right), of)
 
     def negate(self, node: exp.Expression) -> Term:
@@ -232,19 +250,19 @@ class _Reader:
     def number(self, node: exp.Expression) -> Term:
         value = self.read(node)
         if not value.type.numeric:
-            self.fail("rules.type", node, found_type=value.type.value, expected_type="number")
+            self.fail("rules.type", node, found_type=Word(value.type.value), expected_type=Word("number"))
         return value
 
     def year(self, node: exp.Expression) -> Term:
         value = self.read(node.this)
         if value.type is not Type.DATE:
-            self.fail("rules.type", node, found_type=value.type.value, expected_type=Type.DATE.value)
+            self.fail("rules.type", node, found_type=Word(value.type.value), expected_type=Word(Type.DATE.value))
         return Operation("year", (value,), Type.INT)
 
     def length(self, node: exp.Expression) -> Term:
         value = self.read(node.this)
         if value.type is not Type.TEXT:
-            self.fail("rules.type", node, found_type=value.type.value, expected_type=Type.TEXT.value)
+            self.fail("rules.type", node, found_type=Word(value.type.value), expected_type=Word(Type.TEXT.value))
         return Operation("length", (value,), Type.INT)
 
     def coalesce(self, node: exp.Expression) -> Term:
@@ -266,7 +284,7 @@ class _Reader:
     def pattern(self, node: exp.Expression, value_node: exp.Expression, pattern_node: exp.Expression) -> Term:
         value, pattern = self.read(value_node), self.read(pattern_node)
         if value.type is not Type.TEXT:
-            self.fail("rules.type", node, found_type=value.type.value, expected_type=Type.TEXT.value)
+            self.fail("rules.type", node, found_type=Word(value.type.value), expected_type=Word(Type.TEXT.value))
         if not isinstance(pattern, Literal) or not all(map(_PATTERN.fullmatch, str(pattern.value).split("|"))):
             self.fail("rules.pattern", node)
         return Operation("matches", (value, pattern), Type.BOOL)

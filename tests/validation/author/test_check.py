@@ -147,7 +147,7 @@ def test_the_command_lists_problems_and_says_so_by_its_exit_code(tmp_path, capsy
     monkeypatch.setenv("IPIS_LANGUAGE", "en")
     good = workshop.definition(tmp_path / "good", rule("lengde > 3"))
     assert workshop.ipis("rules", "check", "--definition", good) == 0
-    assert "0 problems in good." in capsys.readouterr().out
+    assert "Problems in good: 0." in capsys.readouterr().out
     poor = workshop.definition(tmp_path / "poor", rule("lengde > 3") + rule("lengde > 3", number="K002"))
     assert workshop.ipis("rules", "check", "--definition", poor) == 1
     assert "rules/a.yaml line " in capsys.readouterr().out
@@ -177,3 +177,11 @@ def test_a_file_of_nothing_but_doubled_rules_is_one_problem_a_rule(tmp_path):
     folder = workshop.definition(tmp_path, **{"rules/b.yaml": workshop.RULES})
     listed = [(each.code, each.params["file"]) for each in problems(open_folder(folder))]
     assert [code for code, file in listed if file == "rules/b.yaml"] == ["rules.twice"] * 3
+
+
+def test_what_an_example_came_to_is_said_in_words(tmp_path, capsys):
+    wrong = workshop.RULES.replace("breaks: [{}]", "breaks: [{lengde: '4'}]", 1)
+    workshop.ipis("rules", "check", "--definition", workshop.definition(tmp_path / "d", wrong))
+    out = capsys.readouterr().out
+    assert "eksempel 1 under breaks består regelen." in out
+    assert "Et eksempel som bryter regelen." in out

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.validation.author import workshop
+from tests.validation.layout_toml import field, record
 
 from ipis.kernel.collection import packaged
 from ipis.kernel.definitions import packaged_years
@@ -15,18 +16,7 @@ from ipis.validation.author.definition import open_definition
 
 NEWEST = packaged_years("iplos")[-1]
 
-_LABEL = 'label = { nb = "N", nn = "N", en = "N" }'
-BARE = f"""
-format = "1.0"
-[tur]
-kind = "record"
-element = "Tur"
-{_LABEL}
-key_fields = ["nr"]
-[tur.fields.nr]
-kind = "str"
-{_LABEL}
-"""
+BARE = "\n".join(['format = "1.0"', record("tur", key_fields=["nr"]), field("tur", "nr", "str")])
 
 
 @pytest.fixture
@@ -262,3 +252,13 @@ def test_an_odd_file_named_like_a_table_is_no_missing_table(tmp_path, capsys, od
     code, error = workshop.refusal(capsys, "validate", "--definition", definition, "--data", data)
     assert (code, error["code"]) == (2, "author.odd_table")
     assert "aat." in error["found"]
+
+
+def test_an_author_is_not_sent_to_a_vendor(tmp_path, capsys):
+    """The readers of extracts refuse a table in words for a municipality; here the author has made it."""
+    definition = workshop.definition(tmp_path / "regler")
+    data = workshop.data(tmp_path / "d", baat="kjenning;lengde\nA1;2;3\n")
+    code, error = workshop.refusal(capsys, "validate", "--definition", definition, "--data", data)
+    assert (code, error["code"]) == (2, "extract.csv_rows")
+    assert "baat.csv" in error["found"]
+    assert "rett filen" in error["do"]

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from ipis.kernel.errors import LANGUAGES
+from ipis.kernel.errors import LANGUAGES, Word
 from ipis.validation.position import Place, refuse
 
 if TYPE_CHECKING:
@@ -103,11 +103,13 @@ def read_list(file: str, content: bytes) -> Iterator[Node]:
         text = content.decode("utf-8")
         tree = YAML(typ="rt").load(text)
     except UnicodeDecodeError:
-        refuse("tables.yaml", start, detail="not UTF-8")
+        refuse("tables.yaml", start, detail=Word("not UTF-8"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else start
-        refuse("tables.yaml", place, detail=error.problem or "not YAML")
+        refuse(
+            "tables.yaml", place, detail=Word("doubled key" if "duplicate key" in str(error.problem) else "not YAML")
+        )
     except YAMLError:
-        refuse("tables.yaml", start, detail="not YAML")
+        refuse("tables.yaml", start, detail=Word("not YAML"))
     yield from Node(tree, Place(file, 1, 1, text)).items()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ipis.kernel.collection import Collection, load_any
 from ipis.kernel.definitions import DefinitionFolder
-from ipis.kernel.errors import LANGUAGES, DefinitionRefused
+from ipis.kernel.errors import LANGUAGES, DefinitionRefused, Word
 from ipis.validation import rulebook
 from ipis.validation.author import leftout, worked
 from ipis.validation.author.definition import with_rules
@@ -189,6 +189,5 @@ def _examples(collection: Collection, book: Rulebook) -> Iterator[DefinitionRefu
     for each, found in worked.verdicts(collection, _written(book)):
         if found != each.expected:
             place = each.rule.places.get("examples", each.rule.place)
-            yield _problem(
-                "rulecheck.example", place, number=each.rule.id, kind=each.expected, which=each.which, verdict=found
-            )
+            said = {"kind": each.expected, "which": each.which, "wanted": Word(each.expected), "verdict": Word(found)}
+            yield _problem("rulecheck.example", place, number=each.rule.id, **said)

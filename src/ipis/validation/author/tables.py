@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from ipis.kernel import extract_csv, extract_parquet
 from ipis.kernel.answers import SVAR
-from ipis.kernel.errors import ExtractRefused
+from ipis.kernel.errors import ExtractRefused, Rendered
 from ipis.kernel.extract import Limits
 from ipis.kernel.extract_batch import blank_to_null, new_tables, shown
 
@@ -51,9 +51,25 @@ class Tables:
     missing_columns: Mapping[str, tuple[str, ...]]
 
 
+class TableRefused(ExtractRefused):
+    """What the readers of extracts refuse, in an author's own table: there is no vendor to ask."""
+
+    def render(self, language: str = "nb") -> Rendered:
+        """Say what is found and expected as of an extract, and what the author does."""
+        return replace(super().render(language), do=ExtractRefused("author.correct").render(language).do)
+
+
 def read_tables(path: Path, collection: Collection) -> Tables:
     """Read a folder of tables; raises `ExtractRefused`, naming the file, and the line, row or column."""
-    layout = collection.layout
+    try:
+        return _read(path, collection.layout)
+    except ExtractRefused as error:
+        if error.code.startswith("author."):
+            raise
+        raise TableRefused(error.code, rule=error.rule, **error.params) from error
+
+
+def _read(path: Path, layout: Layout) -> Tables:
     files = _files(path, layout)
     if not files:
         raise ExtractRefused("author.nothing_to_try", folder=path.name)
