@@ -23,22 +23,6 @@ from ipis.kernel.manifest import MANIFEST, Manifest
 from ipis.kernel.rows import KEY_TYPE, content_sha256
 
 
-@pytest.fixture(scope="module")
-def keys():
-    return cast.Keys.make()
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory, keys):
-    """A real forsendelse in one file."""
-    return cast.packed(tmp_path_factory.mktemp("real"), keys)[0]
-
-
-@pytest.fixture(scope="module")
-def layout():
-    return cast.layout()
-
-
 def test_what_is_packed_arrives_the_same(real, keys, layout, tmp_path):
     identities, data, contact = open_all(real, keys, layout, tmp_path)
     assert {name: table.num_rows for name, table in data.tables.items()} == {

@@ -24,11 +24,6 @@ SCHEMA = pa.schema([pa.field("person_key", KEY_TYPE, nullable=False), ("kode", p
 
 
 @pytest.fixture(scope="module")
-def keys():
-    return cast.Keys.make()
-
-
-@pytest.fixture(scope="module")
 def rows():
     return cast.rows(persons=6)
 

@@ -17,54 +17,32 @@ from ipis.kernel.forsendelse import (
 from ipis.kernel.manifest import MANIFEST, NAMESPACE, SIGNATURE
 
 
-@pytest.fixture(scope="module")
-def keys():
-    return cast.Keys.make()
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory, keys):
-    """A real forsendelse in one file."""
-    return cast.packed(tmp_path_factory.mktemp("real"), keys)[0]
-
-
-@pytest.fixture(scope="module")
-def layout():
-    return cast.layout()
+def flipped(members, part, place):
+    """Give the members with one bit of a part changed."""
+    changed = bytearray(members[part])
+    header = sealed.check_header(bytes(changed[:1024]))
+    at = {
+        "header": header - 10,
+        "first": header + 20,
+        "middle": len(changed) // 2,
+        "last": len(changed) - 20,
+        "trailer": -1,
+    }[place]
+    changed[at] ^= 1
+    return {**members, part: bytes(changed)}
 
 
 @pytest.mark.parametrize("part", ["identity-0001.age", "data-0001.age", "contact.age"])
 @pytest.mark.parametrize("place", ["header", "first", "middle", "last", "trailer"])
 def test_a_flipped_bit_in_any_part_is_refused_by_its_hash(real, keys, tmp_path, part, place):
-    members = members_of(real)
-    changed = bytearray(members[part])
-    header = sealed.check_header(bytes(changed[:1024]))
-    at = {
-        "header": header - 10,
-        "first": header + 20,
-        "middle": len(changed) // 2,
-        "last": len(changed) - 20,
-        "trailer": -1,
-    }[place]
-    changed[at] ^= 1
-    assert code_of(receive, written(tmp_path, {**members, part: bytes(changed)}), keys) == "parcel.part_hash"
+    path = written(tmp_path, flipped(members_of(real), part, place))
+    assert code_of(receive, path, keys) == "parcel.part_hash"
 
 
 @pytest.mark.parametrize("part", ["identity-0001.age", "data-0001.age", "contact.age"])
 @pytest.mark.parametrize("place", ["header", "first", "middle", "last", "trailer"])
 def test_a_flipped_bit_under_a_new_signature_is_refused_by_its_own_check(real, keys, layout, tmp_path, part, place):
-    members = members_of(real)
-    changed = bytearray(members[part])
-    header = sealed.check_header(bytes(changed[:1024]))
-    at = {
-        "header": header - 10,
-        "first": header + 20,
-        "middle": len(changed) // 2,
-        "last": len(changed) - 20,
-        "trailer": -1,
-    }[place]
-    changed[at] ^= 1
-    path = written(tmp_path, resigned({**members, part: bytes(changed)}, keys))
+    path = written(tmp_path, resigned(flipped(members_of(real), part, place), keys))
     assert code_of(open_all, path, keys, layout, tmp_path) in {"parcel.sealed_damaged", "parcel.age_header"}
 
 

@@ -12,18 +12,6 @@ COLUMNS = ("brukerNr", "fid", "level", "record", "id", "field", "value", "found"
 RIGHT = {"rule": "K075", "record": "tjeneste", "brukerNr": "B1", "id": "T0", "field": "orgNr", "svar": "riktig"}
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return testvik.desk(tmp_path_factory.mktemp("desk") / "shared")
-
-
-@pytest.fixture
-def desk(shared, tmp_path):
-    from dataclasses import replace
-
-    return replace(shared, folder=tmp_path, keyring=tmp_path / "keyring")
-
-
 def worklist(folder, *rows, columns=COLUMNS, encoding="utf-8-sig", name="worklist.csv"):
     lines = [";".join(columns), *(";".join(row.get(column, "") for column in columns) for row in rows)]
     path = folder / name

@@ -16,19 +16,6 @@ from ipis.kernel.signature import SigningKey
 from ipis.kommune.keyring import Keyring
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return testvik.desk(tmp_path_factory.mktemp("desk") / "shared")
-
-
-@pytest.fixture
-def desk(shared, tmp_path):
-    """The same pack and keys for all tests, a fresh folder and keyring for each."""
-    from dataclasses import replace
-
-    return replace(shared, folder=tmp_path, keyring=tmp_path / "keyring")
-
-
 def refusal(capsys, arguments):
     """Run and give exit code and error code."""
     result = run(arguments)
