@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from tests.validation.layout_toml import field, record, section, supplied
+
 from ipis.kernel.collection import Collection, load, load_any
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.validation import examples
@@ -13,109 +15,35 @@ from ipis.validation.findings import Report
 from ipis.validation.run import run
 
 YEAR = 2017
-_LABEL = 'label = { nb = "N", nn = "N", en = "N" }'
-_HEADER = "\n".join(
-    f'[uttrekk.fields.{name}]\nkind = "{kind}"\nlength = {4 if kind == "int" else 35}\n{_LABEL}'
-    for name, kind in (
-        ("aargang", "int"),
-        ("fraDato", "date"),
-        ("tilDato", "date"),
-        ("kommuneNr", "str"),
-        ("uttakTid", "datetime"),
-        ("innsending", "str"),
-    )
-)
-LAYOUT = f"""
-format = "1.0"
-[uttrekk]
-kind = "header"
-element = "Uttrekk"
-{_LABEL}
-{_HEADER}
-[slutt]
-kind = "trailer"
-element = "Slutt"
-{_LABEL}
-[person]
-kind = "record"
-element = "Person"
-{_LABEL}
-key_fields = ["brukerNr"]
-[person.fields.brukerNr]
-kind = "id"
-length = 5
-required = true
-{_LABEL}
-rules = {{ mandatory = "L001", form = "L002" }}
-[person.fields.doed]
-kind = "date"
-length = 10
-{_LABEL}
-rules = {{ form = "L002" }}
-[person.supplied]
-alder = {{ type = "int16", {_LABEL} }}
-id_reason = {{ type = "string", {_LABEL} }}
-[ting]
-kind = "record"
-element = "Ting"
-{_LABEL}
-key_fields = ["tid"]
-id_field = "tid"
-[ting.fields.tid]
-kind = "id"
-length = 5
-{_LABEL}
-rules = {{ form = "L002" }}
-[ting.fields.vist]
-kind = "id"
-{_LABEL}
-[ting.fields.kode]
-kind = "code"
-length = 2
-codes = ["01", "02", "03"]
-{_LABEL}
-rules = {{ code = "L003" }}
-[ting.fields.fra]
-kind = "date"
-length = 10
-{_LABEL}
-rules = {{ form = "L002" }}
-[ting.fields.til]
-kind = "date"
-length = 10
-{_LABEL}
-rules = {{ form = "L002" }}
-[ting.fields.n]
-kind = "int"
-length = 9
-minimum = 0
-maximum = 100
-{_LABEL}
-rules = {{ form = "L002", range = "L004" }}
-[ting.fields.d]
-kind = "dec"
-length = 8
-scale = 2
-{_LABEL}
-rules = {{ form = "L002" }}
-[ting.fields.tekst]
-kind = "str"
-{_LABEL}
-[ting.fields.A1]
-kind = "code"
-length = 1
-codes = ["1", "2"]
-{_LABEL}
-rules = {{ code = "L003" }}
-[ting.fields.A2]
-kind = "code"
-length = 1
-codes = ["1", "2"]
-{_LABEL}
-rules = {{ code = "L003" }}
-[ting.families]
-A = ["A1", "A2"]
-"""
+_FORM = {"form": "L002"}
+LAYOUT = "\n".join([
+    'format = "1.0"',
+    record("uttrekk", kind="header"),
+    field("uttrekk", "aargang", "int", length=4),
+    field("uttrekk", "fraDato", "date", length=35),
+    field("uttrekk", "tilDato", "date", length=35),
+    field("uttrekk", "kommuneNr", "str", length=35),
+    field("uttrekk", "uttakTid", "datetime", length=35),
+    field("uttrekk", "innsending", "str", length=35),
+    record("slutt", kind="trailer"),
+    record("person", key_fields=["brukerNr"]),
+    field("person", "brukerNr", "id", length=5, required=True, rules={"mandatory": "L001", **_FORM}),
+    field("person", "doed", "date", length=10, rules=_FORM),
+    supplied("person", alder="int16", id_reason="string"),
+    record("ting", key_fields=["tid"], id_field="tid"),
+    field("ting", "tid", "id", length=5, rules=_FORM),
+    field("ting", "vist", "id"),
+    field("ting", "kode", "code", length=2, codes=["01", "02", "03"], rules={"code": "L003"}),
+    field("ting", "fra", "date", length=10, rules=_FORM),
+    field("ting", "til", "date", length=10, rules=_FORM),
+    field("ting", "n", "int", length=9, minimum=0, maximum=100, rules={**_FORM, "range": "L004"}),
+    field("ting", "d", "dec", length=8, scale=2, rules=_FORM),
+    field("ting", "tekst", "str"),
+    field("ting", "A1", "code", length=1, codes=["1", "2"], rules={"code": "L003"}),
+    field("ting", "A2", "code", length=1, codes=["1", "2"], rules={"code": "L003"}),
+    section("ting.families", A=["A1", "A2"]),
+    "",
+])  # fmt: skip
 _RULES = "\n".join(
     f'[rules.{name}]\nlevel = "feil"\neffect = "{effect}"\n'
     f'message = {{ nb = "{{label}} {{v}}. Ventet. Rett.", nn = "{{label}} {{v}}. Venta. Rett.", en = "{{label}} {{v}}. Expected. Do." }}'

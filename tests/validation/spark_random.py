@@ -4,64 +4,24 @@ import random
 
 import pyarrow as pa
 from tests.validation import desk
+from tests.validation.layout_toml import field, record, section, supplied
 
 from ipis.validation import examples
 from ipis.validation.run import Content
 
-_LABEL = 'label = { nb = "N", nn = "N", en = "N" }'
-LAYOUT = f"""{desk.LAYOUT}
-C = ["C1", "C2", "C3"]
-[ting.fields.stor]
-kind = "int"
-length = 9
-{_LABEL}
-rules = {{ form = "L002" }}
-[ting.fields.C1]
-kind = "code"
-length = 2
-codes = "liste"
-{_LABEL}
-rules = {{ code = "L003" }}
-[ting.fields.C2]
-kind = "code"
-length = 2
-codes = "liste"
-{_LABEL}
-rules = {{ code = "L003" }}
-[ting.fields.C3]
-kind = "code"
-length = 2
-codes = "liste"
-{_LABEL}
-rules = {{ code = "L003" }}
-[ting.supplied]
-tall = {{ type = "int32", {_LABEL} }}
-[ledd]
-kind = "record"
-element = "Ledd"
-{_LABEL}
-key_fields = ["lid"]
-id_field = "lid"
-[ledd.fields.lid]
-kind = "id"
-{_LABEL}
-[ledd.fields.dag]
-kind = "date"
-length = 10
-{_LABEL}
-rules = {{ form = "L002" }}
-[ledd.fields.m]
-kind = "int"
-length = 9
-{_LABEL}
-rules = {{ form = "L002" }}
-[ledd.fields.slag]
-kind = "str"
-{_LABEL}
-[nation.landet]
-key = "kode"
-columns = {{ p99 = "dec", antall = "int" }}
-"""
+_FORM = {"form": "L002"}
+LAYOUT = "\n".join([
+    f'{desk.LAYOUT}C = ["C1", "C2", "C3"]',
+    field("ting", "stor", "int", length=9, rules=_FORM),
+    *(field("ting", name, "code", length=2, codes="liste", rules={"code": "L003"}) for name in ("C1", "C2", "C3")),
+    supplied("ting", tall="int32"),
+    record("ledd", key_fields=["lid"], id_field="lid"),
+    field("ledd", "lid", "id"),
+    field("ledd", "dag", "date", length=10, rules=_FORM),
+    field("ledd", "m", "int", length=9, rules=_FORM),
+    field("ledd", "slag", "str"),
+    section("nation.landet", key="kode", columns={"p99": "dec", "antall": "int"}),
+])  # fmt: skip
 CODES = {"liste": "code,navn,tall,kode,value\n01,en,1,01,1\n02,to,2,02,2.5\n03,tre,3,03,\n02,to igjen,7,02,9\n"}
 NATION = {"landet": pa.table({"kode": ["01", "02"], "p99": [5.5, None], "antall": [1, 2]})}
 PATTERNS = ("[A-Z]{2}[0-9]?", "a|b|ab", "[a-z-]{1,3}", "0[1-3]", "x?y{2}", "[0-9]{1,9}", "abc")

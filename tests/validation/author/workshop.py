@@ -3,62 +3,27 @@
 import json
 
 from tests.validation import desk
+from tests.validation.layout_toml import field, record, section, supplied
 
 from ipis import __main__ as program
 
-_LABEL = 'label = { nb = "N", nn = "N", en = "N" }'
-LAYOUT = f"""
-format = "1.0"
-[baat]
-kind = "record"
-element = "Baat"
-{_LABEL}
-key_fields = ["kjenning"]
-id_field = "kjenning"
-[baat.fields.kjenning]
-kind = "id"
-required = true
-{_LABEL}
-rules = {{ mandatory = "L001" }}
-[baat.fields.lengde]
-kind = "dec"
-length = 6
-scale = 2
-{_LABEL}
-rules = {{ form = "L001" }}
-[baat.supplied]
-alder = {{ type = "int16", {_LABEL} }}
-[Tur]
-kind = "record"
-element = "Tur"
-{_LABEL}
-key_fields = ["kjenning", "nr"]
-[Tur.fields.kjenning]
-kind = "id"
-{_LABEL}
-[Tur.fields.nr]
-kind = "int"
-length = 4
-{_LABEL}
-rules = {{ form = "L001" }}
-[Tur.fields.ut]
-kind = "date"
-length = 10
-{_LABEL}
-rules = {{ form = "L001" }}
-[Tur.fields.slag]
-kind = "code"
-length = 1
-codes = "slag"
-{_LABEL}
-rules = {{ code = "L001" }}
-[Tur.derived]
-finnes = {{ exists = "baat", on = "kjenning" }}
-[rules.L001]
-level = "feil"
-effect = "behold"
-message = {{ nb = "Feil i {{label}}. Ventet. Rett.", nn = "Feil i {{label}}. Venta. Rett.", en = "Fault in {{label}}. Expected. Do." }}
-"""
+_FORM = {"form": "L001"}
+LAYOUT = "\n".join([
+    'format = "1.0"',
+    record("baat", key_fields=["kjenning"], id_field="kjenning"),
+    field("baat", "kjenning", "id", required=True, rules={"mandatory": "L001"}),
+    field("baat", "lengde", "dec", length=6, scale=2, rules=_FORM),
+    supplied("baat", alder="int16"),
+    record("Tur", key_fields=["kjenning", "nr"]),
+    field("Tur", "kjenning", "id"),
+    field("Tur", "nr", "int", length=4, rules=_FORM),
+    field("Tur", "ut", "date", length=10, rules=_FORM),
+    field("Tur", "slag", "code", length=1, codes="slag", rules={"code": "L001"}),
+    section("Tur.derived", finnes={"exists": "baat", "on": "kjenning"}),
+    section("rules.L001", level="feil", effect="behold", message={
+        "nb": "Feil i {label}. Ventet. Rett.", "nn": "Feil i {label}. Venta. Rett.", "en": "Fault in {label}. Expected. Do.",
+    }),
+])  # fmt: skip
 RULES = (
     desk.rule("lengde > 3", "lengde is not null", number="K001", record="baat", more="field: lengde\nshows: [alder]")
     + desk.rule("finnes", number="K002", record="Tur", more="field: kjenning")
