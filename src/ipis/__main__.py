@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import typer
@@ -55,7 +56,8 @@ def run(arguments: list[str]) -> int:
     except IpisError as error:
         return tell(error, as_json="--json" in arguments)
     except typer.TyperException as error:
-        sys.stderr.write(f"error: {error.format_message()}\nhint: ipis {' '.join(arguments[:2])} --help\n")
+        named = " ".join(takewhile(lambda word: not word.startswith("-"), arguments[:2]))
+        sys.stderr.write(f"error: {error.format_message()}\nhint: ipis {named} --help\n")
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -144,3 +144,8 @@ def test_the_program_runs_as_a_module():
 def test_the_newest_year_is_found_in_the_definitions():
     """No year stands in code."""
     assert newest_year() >= 2017
+
+
+def test_the_hint_names_the_verb_and_no_option(capsys):
+    assert program.run(["validate", "--data", "tabeller"]) == 64
+    assert "hint: ipis validate --help" in capsys.readouterr().err

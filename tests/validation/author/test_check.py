@@ -185,3 +185,13 @@ def test_what_an_example_came_to_is_said_in_words(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "eksempel 1 under breaks består regelen." in out
     assert "Et eksempel som bryter regelen." in out
+
+
+def test_a_problem_is_told_in_three_parts_with_its_file_once(tmp_path, capsys):
+    """What was found, expected and to be done, each a sentence, whether a rule or the layout is wrong."""
+    layout = workshop.LAYOUT.replace("[Tur.derived]", '[Tur.derived]\nSLAG = { count = "rows", by = ["nr"] }')
+    workshop.ipis("rules", "check", "--definition", workshop.definition(tmp_path / "gal", "", layout))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("gal/layout.toml linje ")
+    assert [line.partition(":")[0] for line in lines[1:3]] == ["  Ventet", "  Gjør dette"]
+    assert all(line.endswith(".") for line in lines)

@@ -51,8 +51,10 @@ def show_problems(
     said = texts(language)
     for origin, problem in found:
         text = problem.render(language)
-        console.print(Text(f"{origin}: ", style="dim") + Text(text.found, style="red"))
-        console.print(Text(f"  {text.expected} {text.do}"))
+        of = "" if text.found.startswith(f"{origin}/") else f"{origin}: "
+        console.print(Text(of, style="dim") + Text(_stopped(text.found), style="red"))
+        console.print(Text(f"  {said['expected']}: {_sentence(text.expected)}"))
+        console.print(Text(f"  {said['do']}: {_sentence(text.do)}"))
     console.print(said["problems"].format(count=len(found), folders=", ".join(looked_at)), style="bold")
 
 
@@ -75,6 +77,15 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
     share = f"{100 * verdict.breach / judged:.1f}" if judged else "–"
     why = ", ".join(f"{reason} {count}" for reason, count in sorted(verdict.reasons.items()))
     return str(verdict.ok), str(verdict.breach), share, str(verdict.not_assessed), why
+
+
+def _sentence(text: str) -> str:
+    """Begin with a capital and end with a stop, as catalogues of errors do or do not."""
+    return _stopped(text[:1].upper() + text[1:])
+
+
+def _stopped(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _printable(text: str) -> str:
