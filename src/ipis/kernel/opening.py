@@ -179,7 +179,9 @@ def _check_keys(keys: NDArray[np.bytes_], commitment: str | None, part: str) -> 
 
 
 def _join_lokal(tables: Sequence[pa.Table]) -> pa.Table:
-    """Join the parts' local keys; one that stands for two values is refused."""
+    """Join the parts' local keys; one that stands for two values is refused. A part has been proved by itself."""
+    if len(tables) == 1:
+        return tables[0]
     joined = pa.concat_tables(tables).group_by(["local_key", "value"], use_threads=False).aggregate([])
     joined = joined.select(["local_key", "value"]).sort_by("local_key").cast(LOKAL_SCHEMA)
     keys = joined["local_key"].to_numpy()

@@ -74,24 +74,29 @@ class Loader:
 
     def load_many(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], None]]]:
         """Load received forsendelser in turn: the next are opened and stored while the one before is committed."""
+        named = Forsendelse.objects.filter(forsendelse__in=[job.subject for job in jobs]).prefetch_related("members")
+        rows = {row.forsendelse: row for row in named}
         with ThreadPoolExecutor(_AHEAD) as ahead:
             begun: deque[tuple[Job, Callable[[], None]]] = deque()
             for job in jobs:
-                begun.append((job, self._begin(job, ahead)))
+                begun.append((job, self._begin(job, rows[job.subject], ahead)))
                 if len(begun) > _AHEAD:
                     yield begun.popleft()
             yield from begun
 
-    def _begin(self, job: Job, ahead: ThreadPoolExecutor) -> Callable[[], None]:
+    def _begin(self, job: Job, row: Forsendelse, ahead: ThreadPoolExecutor) -> Callable[[], None]:
         """Start opening what a job names; gives the rest of its step, which refuses or holds it or makes it count."""
-        row = Forsendelse.objects.get(forsendelse=job.subject)
         if row.state != State.RECEIVED:
             return job.finish
         try:
             pack = pack_of(self.settings, row.register, row.year)
         except TryLater as error:
             return partial(_raise, error)
-        members = [(member.name, Stored(member.size, member.sha256)) for member in row.members.filter(deleted_at=None)]
+        members = [
+            (member.name, Stored(member.size, member.sha256))
+            for member in row.members.all()
+            if member.deleted_at is None
+        ]
         return partial(self._load, job, row, pack, ahead.submit(self._open_and_store, row, pack, members))
 
     def _load(self, job: Job, row: Forsendelse, pack: SeasonPack, coming: Future[_Stored | None]) -> None:
