@@ -1,5 +1,7 @@
 """Many jobs prepared at once: each finished in its own transaction, none lost, none done twice, a bad one alone."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -205,6 +207,56 @@ class Beats:
             self.waited_for = True
             assert self.told.wait_for(lambda: self.beaten >= set(subjects), self.PATIENCE)
             self.waited_for = False
+
+
+def test_a_worker_told_to_stop_while_it_prepares_gives_the_batch_back():
+    """What takes long is interrupted, and as if never claimed: the next worker prepares the same together."""
+    queue("a", "b", "c")
+    step = Step()
+
+    def long(jobs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from step.prepare(jobs)
+
+    worker = Worker(jobs=Job, steps={"load": Batch(long, 10)}, poll_seconds=0.01)
+    before = signal.signal(signal.SIGTERM, worker.end)
+    try:
+        worker.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert step.given == []
+    assert set(Job.objects.values_list("state", "attempt", "claimed_by")) == {(JobState.QUEUED, 0, "")}
+
+
+def test_a_worker_told_to_stop_tries_no_more_of_a_batch_that_was_taken_apart():
+    queue("a", "b", "c")
+    step = Step(breaks={"b"})
+
+    def prepare(jobs):
+        if len(jobs) == 1:
+            worker.stop.set()
+        return step.prepare(jobs)
+
+    worker = Worker(jobs=Job, steps={"load": Batch(prepare, 10)}, poll_seconds=0.01)
+    worker.run()
+    assert step.given == [["a", "b", "c"], ["b"]]
+    assert Job.objects.get(subject="c").attempt == 0
+
+
+def test_a_worker_told_to_stop_while_it_finishes_a_job_finishes_it():
+    """A transaction is not interrupted, and what another job has left to do is given back."""
+    queue("a", "b", "c")
+    step, prepared = Step(), []
+
+    def prepare(jobs):
+        for job, rest in step.prepare(jobs):
+            prepared.append(job.subject)
+            yield job, lambda job=job, rest=rest: (job.subject == "b" and worker.end(), rest())
+
+    worker = Worker(jobs=Job, steps={"load": Batch(prepare, 10)}, poll_seconds=0.01)
+    worker.run()
+    assert (step.done, prepared) == (["a", "b"], ["a", "b"])
+    assert states() == {"a": "done", "b": "done", "c": "queued"}
 
 
 def test_all_jobs_of_a_batch_are_beaten_for(monkeypatch):

@@ -144,13 +144,14 @@ def test_a_helper_whose_worker_is_killed_leaves_too(tmp_path, heeds):
     """It sees that its parent is another; one that does not heed the stop is ended soon after."""
     helper = tmp_path / "helper.py"
     helper.write_text(
-        "import threading\n"
+        "import signal, threading\n"
         "from ipis.ssb import work\n"
         "work._LOOK_SECONDS, work._STOP_SECONDS = 0.05, 60.0 if HEEDS else 0.2\n"
-        "stop = threading.Event()\n"
-        "work._leave_with_caller(stop)\n"
+        "told = threading.Event()\n"
+        "signal.signal(signal.SIGTERM, (lambda *_: told.set()) if HEEDS else signal.SIG_IGN)\n"
+        "work._leave_with_caller()\n"
         "print('ready', flush=True)\n"
-        "stop.wait() if HEEDS else threading.Event().wait()\n".replace("HEEDS", str(heeds)),
+        "while not told.wait(0.05): pass\n".replace("HEEDS", str(heeds)),
         encoding="utf-8",
     )
     call = f"import subprocess, sys; subprocess.run([sys.executable, {str(helper)!r}], check=True)"

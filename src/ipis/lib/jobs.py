@@ -26,7 +26,7 @@ from ipis.kernel.errors import IpisError, TryLater
 from ipis.lib.log import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15.0
@@ -218,6 +218,13 @@ class Worker(Generic[J]):
     poll_seconds: float = 0.25
     stop: threading.Event = field(default_factory=threading.Event)
     name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    _preparing: bool = False
+
+    def end(self, *_: object) -> None:
+        """Stop soon: a signal handler. The job at hand is finished; a batch that is being prepared is given back."""
+        self.stop.set()
+        if self._preparing:
+            raise _ToldToStop
 
     def run(self, *, once: bool = False) -> None:
         """Work until stopped, or until nothing is due."""
@@ -269,19 +276,37 @@ class Worker(Generic[J]):
         """Prepare jobs together and finish each; where preparing fails, prepare those that are left alone."""
         left = {job.pk: job for job in jobs}
         try:
-            for job, rest in step.prepare(jobs):
+            for job, rest in self._prepared(jobs, step):
                 del left[job.pk]
                 self._run(job, rest)
                 if self.stop.is_set():
-                    self.jobs.give_back(list(left.values()))
-                    return
+                    raise _ToldToStop
+        except _ToldToStop:
+            self.jobs.give_back(list(left.values()))
+            return
         except Exception as error:  # noqa: BLE001 - whose fault it is shows when each is tried alone
             if len(jobs) == 1:
                 self._run(jobs[0], partial(_raise, error))
                 return
             get_logger().warning("batch is taken apart", jobs=len(left), error=type(error).__name__)
         for job in left.values():
-            self._run_batch([job], step)
+            if self.stop.is_set():
+                self.jobs.give_back([job])
+            else:
+                self._run_batch([job], step)
+
+    def _prepared(self, jobs: Sequence[J], step: Batch[J]) -> Iterator[tuple[J, Callable[[], None]]]:
+        """Give what a step prepares; until the next is ready nothing is written that a stop could spoil."""
+        prepared = iter(step.prepare(jobs))
+        while True:
+            self._preparing = True
+            try:
+                ready = next(prepared, None)
+            finally:
+                self._preparing = False
+            if ready is None:
+                return
+            yield ready
 
     def _run(self, job: J, do: Callable[[], None]) -> None:
         log = get_logger().bind(job=job.kind, subject=job.subject, attempt=job.attempt)
@@ -333,6 +358,10 @@ class _Heartbeat:
                 get_logger().warning("beat missed", error=type(error).__name__)
         if beaten:
             connection.close()
+
+
+class _ToldToStop(BaseException):
+    """The worker was told to stop: no error, and no step may take it for one."""
 
 
 def _raise(error: Exception) -> None:

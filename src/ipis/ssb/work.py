@@ -49,9 +49,7 @@ class Role(StrEnum):
 def run_role(settings: SsbSettings, role: Role, settings_file: Path, *, once: bool) -> None:
     """Work in one role until stopped, or until nothing is due; whom it calls to its side reads the same file."""
     stop = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    _at_signals(lambda *_: stop.set())
     helper = _command(settings_file, Role.HELPER, once=True)
     runs: dict[Role, Callable[[SsbSettings, threading.Event, bool], None]] = {
         Role.INTAKE: _run_intake,
@@ -135,7 +133,7 @@ def _run_helper(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     from ipis.ssb.register.models import Job
 
     if once:
-        _leave_with_caller(stop)
+        _leave_with_caller()
     steps = {
         kind: step
         for kind, step in feedback.steps(settings, feedback_keys(settings)).items()
@@ -144,14 +142,14 @@ def _run_helper(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
     _work(Worker(jobs=Job, steps=steps, stop=stop, name=_claim(Role.HELPER)), once=once)
 
 
-def _leave_with_caller(stop: threading.Event) -> None:
-    """Stop, and end soon after, when the process that called this one is gone: nobody else would end it."""
+def _leave_with_caller() -> None:
+    """Stop, and end soon after, when the process that called this one is gone: nobody else would tell it."""
     caller = os.getppid()
 
     def watch() -> None:
         while os.getppid() == caller:
             time.sleep(_LOOK_SECONDS)
-        stop.set()
+        os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_STOP_SECONDS)
         os._exit(1)
 
@@ -177,7 +175,15 @@ def _claim(role: Role) -> str:
     return f"{host}{os.getpid()}:"
 
 
+def _at_signals(do: Callable[..., None]) -> None:
+    """Do this when told to end."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, do)
+
+
 def _work(worker: Worker[Job], *, once: bool) -> None:
+    _at_signals(worker.end)
     worker.run(once=once)
     if once:
         # What the last job queued by the clock alone, such as a mail just written, leaves in this round too.
