@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ipis.kernel import identifiers
 from ipis.kernel.contact import Contact
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.demo import demo_domain, demo_orgnr, demo_pin
@@ -139,7 +140,7 @@ def _identities(numbers, season) -> np.ndarray:
 
 def broken_identities(*columns):
     """Lay identities out with a letter among the digits of the last one, as no module of ours does."""
-    records = pack_identities(*columns)
+    records = identifiers.pack_identities(*columns)
     records[-1, 20] = ord("x")
     return records
 

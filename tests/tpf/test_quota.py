@@ -11,7 +11,6 @@ from ipis.tpf.models import Audit, Forsendelse, Outbox, QuotaSet
 from ipis.tpf.transitions import ParcelState
 from ipis.tpf.worker import Housekeeping
 
-
 LOGIN = enrolment.Login(cast.TESTVIK, "00", cast.YEAR)
 
 
