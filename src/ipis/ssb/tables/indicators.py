@@ -104,13 +104,12 @@ def _wanted(collection: Collection) -> set[tuple[str, str]]:
 def _figures(collection: Collection, rows: Batch, places: Sequence[Place], of: Sequence[int]) -> list[Figures]:
     indicators = load_indicators(collection)
     sides = [side for indicator in indicators for side in indicator.sides]
-    found = _numbers(sides, rows)
+    found = {id(side): numbers_of for side, numbers_of in zip(sides, _numbers(sides, rows), strict=True)}
     inhabitants = Inhabitants(collection, places, of)
-    made: list[Figures] = []
-    for unit in range(rows.units):
-        values = {id(side): numbers_of.get(unit) for side, numbers_of in zip(sides, found, strict=True)}
-        made.append({(each.id, each.group): _figure(each, values, inhabitants, unit) for each in indicators})
-    return made
+    return [
+        {(each.id, each.group): _figure(each, found, inhabitants, unit) for each in indicators}
+        for unit in range(rows.units)
+    ]
 
 
 def results(
@@ -180,15 +179,18 @@ def _numbers(sides: Sequence[Side], rows: Batch) -> list[dict[int, float | None]
     return found
 
 
-def _figure(indicator: Indicator, values: Mapping[int, float | None], inhabitants: Inhabitants, unit: int) -> Figure:
+def _figure(
+    indicator: Indicator, found: Mapping[int, Mapping[int, float | None]], inhabitants: Inhabitants, unit: int
+) -> Figure:
+    """Make a unit's figure of what was found: side (by its id) -> unit -> number."""
     side = indicator.numerator
-    numerator = values[id(side)]
+    numerator = found[id(side)].get(unit)
     if numerator is None and side.aggregate.counts:
         numerator = 0.0
     if indicator.population:
         denominator, reason = inhabitants.of(unit, indicator.population)
     elif indicator.denominator is not None:
-        denominator, reason = values[id(indicator.denominator)] or 0.0, None
+        denominator, reason = found[id(indicator.denominator)].get(unit) or 0.0, None
     else:
         value = None if numerator is None else numerator * indicator.factor
         return Figure(value, numerator, None, NOBODY if value is None else None)
