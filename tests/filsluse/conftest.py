@@ -43,6 +43,14 @@ def pytest_configure(config):
     )
     room.make_private_folders("filer", "public")
     configure(room)
+    _hash_cheaply()
+
+
+def _hash_cheaply():
+    """Hash as in earnest, with less memory and fewer rounds; the room as it runs has them whole (test_over_sockets)."""
+    from django.contrib.auth.hashers import Argon2PasswordHasher
+
+    Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 """The portal as it runs, and `ipis kommune fetch` against it: processes, sockets, SMTP."""
 
 import re
+import sqlite3
+from contextlib import closing
 
 import httpx2
 import pytest
@@ -27,6 +29,13 @@ def running(tmp_path_factory):
         started.run("account", "--kommune", "0403", "--user", USER)
         set_password(started)
         yield started
+
+
+def test_the_password_is_kept_as_argon2id_of_full_strength(running):
+    """Django's own cost; only the tests within one process hash with less."""
+    with closing(sqlite3.connect(running.folder / "filsluse" / "filsluse.sqlite3")) as database:
+        ((kept,),) = database.execute("select password from filsluse_account").fetchall()
+    assert kept.startswith("argon2$argon2id$v=19$m=102400,t=2,p=8$")
 
 
 def set_password(running):
