@@ -124,6 +124,12 @@ def test_the_summary_fits_eighty_columns_and_shows_no_value(desk, capsys, monkey
     assert "--report funn.html" in out.replace("\n", " ")
 
 
+@pytest.mark.parametrize("report", ["borte/side.html", "."])
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_read(desk, capsys, report):
+    assert check(desk, desk.folder / "borte.xml", "--report", desk.folder / report) == 64
+    assert "[check.report]" in capsys.readouterr().err
+
+
 def test_what_is_about_the_whole_delivery_is_told_with_its_count(desk, capsys):
     assert check(desk, written(desk)) == 0
     assert re.search(r"K104 · .+\n +Funnet +100 % av tjenestene mangler sluttdato\.", capsys.readouterr().out)

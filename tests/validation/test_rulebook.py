@@ -63,7 +63,9 @@ def test_a_rule_file_that_is_not_text_is_refused():
 def test_a_field_whose_rule_nobody_wrote_is_refused():
     """No bad value may be silent: every fault of a field has a rule with a message."""
     layout = desk.LAYOUT.replace('code = "L003"', 'code = "K777"', 1)
-    assert refusal("", layout=layout).code == "rules.unknown"
+    refused = refusal("", layout=layout)
+    assert refused.code == "rules.unknown"
+    assert 'code = "K777"' in layout.splitlines()[int(str(refused.params["line"])) - 1]
 
 
 @pytest.mark.parametrize(

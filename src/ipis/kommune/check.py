@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import TimeElapsedColumn
 
+from ipis.kernel.errors import Misuse
 from ipis.kommune import precheck
 from ipis.kommune.check_report import page, texts_of
 from ipis.kommune.check_summary import summarise
@@ -57,6 +58,8 @@ def check(
     keyring: Annotated[Path | None, typer.Option(help="The keyring that remembers the root and the version.")] = None,
 ) -> int:
     """Check an extract before it is sealed."""
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        raise Misuse("check.report", file=report)
     first_seen: list[SeasonPack] = []
     season, _ = load_season(pack, keyring, first_seen.append if as_json else tell_trust)
     with bars(TimeElapsedColumn(), quiet=as_json) as shown:

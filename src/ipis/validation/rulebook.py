@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from dataclasses import field as member
 from typing import TYPE_CHECKING
 
+from ipis.kernel import toml_file
 from ipis.kernel.errors import LANGUAGES, Rendered
 from ipis.kernel.read_once import ReadOnce
 from ipis.validation import catalogue, language, layout_rules, world
@@ -97,7 +98,8 @@ def of(collection: Collection) -> Rulebook:
     predicates = layout_rules.predicates(collection)
     for predicate in predicates:
         if predicate.rule not in rules:
-            place = Place("layout.toml", 1, 1)
+            path = (predicate.record, "fields", predicate.field.name, "rules")
+            place = Place("layout.toml", *toml_file.place(collection.folder["layout.toml"].decode("utf-8"), path))
             refuse("rules.unknown", place, number=predicate.rule, field=f"{predicate.record}.{predicate.field.name}")
     compiled = tuple(
         _compile(rule, check, resolver)

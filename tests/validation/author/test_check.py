@@ -195,3 +195,10 @@ def test_a_problem_is_told_in_three_parts_with_its_file_once(tmp_path, capsys):
     assert lines[0].startswith("gal/layout.toml linje ")
     assert [line.partition(":")[0] for line in lines[1:3]] == ["  Ventet", "  Gjør dette"]
     assert all(line.endswith(".") for line in lines)
+
+
+def test_a_field_that_names_no_rule_is_told_alone(tmp_path):
+    layout = workshop.LAYOUT.replace('code = "L001"', 'code = "K777"', 1)
+    (problem,) = problems(open_folder(workshop.definition(tmp_path / "gal", layout=layout)))
+    assert problem.code == "rules.unknown"
+    assert 'code = "K777"' in layout.splitlines()[int(str(problem.params["line"])) - 1]

@@ -32,6 +32,8 @@ _SENTENCE = re.compile(r"[A-ZÆØÅ0-9{«“\"].*[.!?»”]", re.DOTALL)
 _OF_LANGUAGE = re.compile(rf"_(?:{'|'.join(LANGUAGES)})$")
 _FOLLOWS = frozenset({"rules.field", "rules.family"})
 """What a reference to a left-out column is refused with."""
+_OF_A_FIELD = "rules.unknown"
+"""A fault of a field and no derived column: without its `rules`, others would follow from it."""
 _SWAPPED = {">": "<", ">=": "<="}
 
 
@@ -83,7 +85,7 @@ def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection
 def _without(members: dict[str, bytes], error: DefinitionRefused) -> tuple[dict[str, bytes], str] | None:
     """Leave out the rule or derived column that an error stands in; gives its name too, None where there is none."""
     file, line = str(error.params.get("file", "")), error.params.get("line")
-    if file not in members or not isinstance(line, int):
+    if file not in members or not isinstance(line, int) or error.code == _OF_A_FIELD:
         return None
     if file != LAYOUT and error.code == "rules.yaml":
         return {name: data for name, data in members.items() if name != file}, ""
