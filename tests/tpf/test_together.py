@@ -149,14 +149,21 @@ def test_districts_of_one_city_are_counted_together_within_a_batch(
     assert Forsendelse.objects.filter(state=ParcelState.HELD).count() == 2 - passed
 
 
-@pytest.mark.parametrize(("sequences", "codes"), [((1, 2), ["", ""]), ((2, 1), ["", "tpf.sequence"])])
-def test_two_parcels_of_one_municipality_in_a_batch_are_judged_in_order(testvik, work, batches, sequences, codes):
+@pytest.mark.parametrize("known", [False, True], ids=["a first send", "an enrolled key"])
+@pytest.mark.parametrize(("sequences", "codes"), [((2, 3), ["", ""]), ((3, 2), ["", "tpf.sequence"])])
+def test_two_parcels_of_one_municipality_in_a_batch_are_judged_in_order(
+    testvik, work, batches, sequences, codes, known
+):
     testvik.log_in()
+    if known:
+        testvik.upload(testvik.seal(sequence=1))
+        work()
+        batches.clear()
     for number in sequences:
         testvik.upload(testvik.seal(sequence=number))
     work()
     assert batches[0] == ("receive", 2)
-    assert [upload.problem_code for upload in Upload.objects.order_by("pk")] == codes
+    assert [upload.problem_code for upload in Upload.objects.order_by("pk")][-2:] == codes
     assert SenderKey.objects.count() == 1
     assert_exactly_once()
 
