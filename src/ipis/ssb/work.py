@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -144,13 +143,13 @@ def _run_helper(settings: SsbSettings, stop: threading.Event, once: bool) -> Non
 
 def _leave_with_caller() -> None:
     """Stop, and end soon after, when the process that called this one is gone: nobody else would tell it."""
-    caller = os.getppid()
+    caller, waiter = os.getppid(), threading.Event()
 
     def watch() -> None:
         while os.getppid() == caller:
-            time.sleep(_LOOK_SECONDS)
+            waiter.wait(_LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_STOP_SECONDS)
+        waiter.wait(_STOP_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
