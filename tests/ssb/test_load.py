@@ -16,6 +16,9 @@ from ipis.kernel.errors import OurFault
 from ipis.kernel.manifest import Manifest
 from ipis.kernel.receipt import check_tree, short_code
 from ipis.lib.jobs import Batch, JobState
+from ipis.ssb.intake import opening
+from ipis.ssb.intake.children import Children
+from ipis.ssb.intake.load import Loader, release
 from ipis.ssb.intake.models import DueMail, Forsendelse, KeyCheck
 from ipis.ssb.intake.transitions import ALLOWED, State, diagram, move
 from ipis.ssb.keys import LAYER, intake_keys
@@ -317,26 +320,22 @@ class TestKeyCheck:
 
     def test_staff_release_with_the_value_confirmed(self, load, intake):
         """Released, it is loaded under the value that staff confirmed; the earlier one is then the wrong one."""
-        from ipis.ssb.intake.load import release
-
-        load()
-        row, _ = load(sequence=2, key_check="000000")
-        release(row, actor="staff:kari", key_check=True)
-        intake.run(once=True)
-        row.refresh_from_db()
-        assert row.state == "cleared"
+        assert released(load, intake, key_check=True).state == "cleared"
         assert KeyCheck.objects.get().value == "000000"
         assert load(sequence=3)[0].state == "held"
 
     def test_release_without_confirmation_is_held_again(self, load, intake):
-        from ipis.ssb.intake.load import release
+        assert released(load, intake, key_check=False).state == "held"
 
-        load()
-        row, _ = load(sequence=2, key_check="000000")
-        release(row, actor="staff:kari", key_check=False)
-        intake.run(once=True)
-        row.refresh_from_db()
-        assert row.state == "held"
+
+def released(load, intake, *, key_check):
+    """Load a delivery of another key check value that staff then release, with the value confirmed or not."""
+    load()
+    row, _ = load(sequence=2, key_check="000000")
+    release(row, actor="staff:kari", key_check=key_check)
+    intake.run(once=True)
+    row.refresh_from_db()
+    return row
 
 
 def stored(state):
@@ -447,12 +446,8 @@ class TestMany:
 class TestChild:
     def test_opening_works_in_the_limited_child(self, make, door, intake, room):
         """The real child processes, with their limits, give the same delivery, one after the other and at once."""
-        from ipis.ssb.intake.children import Children
-        from ipis.ssb.intake.load import Loader
-
         with Children(memory_bytes=room.child_memory_mib << 20) as children:
-            loader = Loader(room, intake_keys(room), children)
-            intake.steps["load"] = Batch(loader.load_many, 32)
+            intake.steps["load"] = Batch(Loader(room, intake_keys(room), children).load_many, 32)
             for round_ in (1, 2):
                 for sequence in (2 * round_ - 1, 2 * round_):
                     door.send(make(sequence=sequence, persons=100 + sequence))
@@ -461,12 +456,8 @@ class TestChild:
 
     def test_child_out_of_memory_is_a_refusal(self, make, door, intake, room):
         """What does not fit within the limits is refused; the worker lives, and the next is loaded."""
-        from ipis.ssb.intake.children import Children
-        from ipis.ssb.intake.load import Loader
-
         with Children(memory_bytes=1 << 20) as children:
-            loader = Loader(room, intake_keys(room), children)
-            intake.steps["load"] = Batch(loader.load_many, 32)
+            intake.steps["load"] = Batch(Loader(room, intake_keys(room), children).load_many, 32)
             door.send(make(persons=5_000))
             intake.run(once=True)
         row = Forsendelse.objects.get()
@@ -476,8 +467,6 @@ class TestChild:
 @pytest.mark.parametrize("in_memory", [0, 8 << 20])
 def test_parts_opened_on_disk_and_in_memory_give_the_same_delivery(make, door, intake, room, monkeypatch, in_memory):
     """Only what is large is opened into the staging folder, and nothing in clear is left there."""
-    from ipis.ssb.intake import opening
-
     made, staged = make(), []
     real = opening.open_to_file
     monkeypatch.setattr(opening, "open_to_file", lambda *a, **k: staged.append(k["part"]) or real(*a, **k))
