@@ -5,9 +5,11 @@ Two processes, as in production, each with its own keys; the hand-over and the p
 
 from __future__ import annotations
 
+import resource
 import sys
 from collections import Counter
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from bench.nation.ground import Ground
@@ -108,11 +110,12 @@ def take(ground: Ground, settings: SsbSettings) -> int:
     return count
 
 
-def feedback(_ground: Ground, settings: SsbSettings) -> Report:
-    """Judge and answer all that was loaded."""
+def feedback(ground: Ground, settings: SsbSettings) -> Report:
+    """Judge and answer all that was loaded, with the helpers that the worker calls at a peak."""
     from ipis.lib.jobs import Worker
     from ipis.ssb.feedback import steps
     from ipis.ssb.feedback.models import Tilbakemelding
+    from ipis.ssb.feedback.peak import Peak
     from ipis.ssb.feedback.portal import PUSH
     from ipis.ssb.keys import feedback_keys
     from ipis.ssb.register.models import Job
@@ -122,14 +125,21 @@ def feedback(_ground: Ground, settings: SsbSettings) -> Report:
     watch = Stopwatch()
     watch.watch(FEEDBACK)
     worker = Worker(jobs=Job, steps=own)
+    options = ("--settings", str(ground.settings("ssb")), "--only", "helper", "--once")
     began = moment()
-    with watch.stage("rest"):
-        work(worker)
-    ended = moment()
+    with Peak([sys.executable, "-m", "ipis", "ssb", "work", *options], settings.most_helpers) as peak:
+        peak.call()
+        with watch.stage("rest"):
+            work(worker)
+        memory = peaks("ssb feedback")
+        with watch.stage("wait for helpers"):
+            peak.wait(Event())
+        with watch.stage("rest"):
+            work(worker)
+    ended, helped = moment(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = ended[1] - began[1] + helped.ru_utime + helped.ru_stime
     facts = {"made": Tilbakemelding.objects.count()}
-    return Report(
-        "ssb-feedback", ended[0] - began[0], ended[1] - began[1], peaks("ssb feedback"), dict(watch.spans), facts
-    )
+    return Report("ssb-feedback", ended[0] - began[0], cpu, memory, dict(watch.spans), facts)
 
 
 def work(worker: Worker[Job]) -> None:
