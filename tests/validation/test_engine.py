@@ -1,5 +1,6 @@
 """DuckDB is handed tables and can reach nothing else; and the scan is fast enough to be run at every draft."""
 
+import multiprocessing
 import time
 
 import pyarrow as pa
@@ -166,3 +167,15 @@ def test_a_database_in_which_something_failed_is_not_left_to_the_next_run():
             assert engine.query("select a from t").num_rows == 1
             with pytest.raises(ScanFailed):
                 engine.query("select cast(a as integer) from t")
+
+
+def test_a_forked_process_leaves_alone_what_its_parent_left_idle():
+    """Its threads are the parent's: closing it in the child crashed, or waited for them for ever."""
+    with DuckDB(1, "a kind") as engine:
+        engine.register("t", pa.table({"a": [1]}))
+        engine.query("SELECT a FROM t")
+    process = multiprocessing.get_context("fork").Process(target=int)
+    process.start()
+    process.join(30)
+    process.kill()
+    assert process.exitcode == 0

@@ -155,10 +155,19 @@ class _Database:
 
 _idle: dict[Hashable, _Database] = {}
 _lock = threading.Lock()
-# A connection does not live on in a forked process, nor is one left open when the process ends.
-os.register_at_fork(after_in_child=_idle.clear)
+_of_the_parent: list[_Database] = []
 
 
+def _leave_to_parent() -> None:
+    """Keep away from what was idle at a fork: its threads are the parent's, and closing it would wait for them."""
+    _of_the_parent.extend(_idle.values())
+    _idle.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+# Nor is one left open when the process ends.
 @atexit.register
 def _close_idle() -> None:
     while _idle:
