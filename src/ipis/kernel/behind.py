@@ -31,7 +31,7 @@ class WriteBehind:
         self._to = to
         self._held: list[bytes] = []
         self._size = 0
-        self._queue: queue.Queue[list[bytes] | None] = queue.Queue(_BLOCKS_BEHIND)
+        self._queue: queue.Queue[bytes | None] = queue.Queue(_BLOCKS_BEHIND)
         self._thread = threading.Thread(target=self._drain, name="write-behind", daemon=True)
         self.fault: Exception | None = None
 
@@ -62,17 +62,15 @@ class WriteBehind:
         """Do nothing: leaving the block is what waits."""
 
     def _pass_on(self) -> None:
-        self._queue.put(self._held)
-        self._held, self._size = [], 0
+        self._queue.put(b"".join(self._held))
+        self._held.clear()
+        self._size = 0
 
     def _drain(self) -> None:
-        """Write until told to stop; after a fault take the rest without writing, so that nobody waits for ever.
-
-        Blocks are joined here: at this size Python copies without its lock, while the cipher goes on.
-        """
-        while (held := self._queue.get()) is not None:
+        """Write until told to stop; after a fault take the rest without writing, so that nobody waits for ever."""
+        while (block := self._queue.get()) is not None:
             if self.fault is None:
                 try:
-                    self._to.write(b"".join(held))
+                    self._to.write(block)
                 except Exception as error:  # noqa: BLE001 - raised again where the block is left
                     self.fault = error

@@ -181,10 +181,16 @@ class DuckDB:
     distributed = False
 
     def __init__(self, rows: int = 0, kind: Hashable = None) -> None:
-        """Take an empty database, locked; `rows` is about how many it will be handed, `kind` tells like runs."""
+        """Be ready for about so many rows; `kind` tells like runs. A database is taken when there is work for it."""
         self._small, self._kind = rows <= FEW_ROWS, kind
-        self._database = _opened(self._small, kind)
+        self._taken: _Database | None = None
         self._sound = True
+
+    @property
+    def _database(self) -> _Database:
+        if self._taken is None:
+            self._taken = _opened(self._small, self._kind)
+        return self._taken
 
     def __enter__(self) -> Self:
         return self
@@ -215,8 +221,10 @@ class DuckDB:
 
     def close(self) -> None:
         """Forget everything; a small database in which nothing failed is left, without a row, to the next run."""
-        database, sound, self._sound = self._database, self._sound, False
-        if self._small and sound:
+        database, self._taken = self._taken, None
+        if database is None:
+            return
+        if self._small and self._sound:
             database.leave()
             with _lock:
                 if self._kind not in _idle and len(_idle) < _IDLE_MOST:
