@@ -137,8 +137,8 @@ class Relations:
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
             self.dirty[name] = self._dirty(record, placed.table, states)
-            self.sources[name] = self._source(record, placed, states, columns, contents, self.dirty[name])
             if self.needed:
+                self.sources[name] = self._source(record, placed, states, columns, contents, self.dirty[name])
                 self.names[name] = self._expose(f"t{number}", self.sources[name])
 
     def _states(self, record: RecordType, table: pa.Table) -> dict[str, NDArray[np.int8]]:
