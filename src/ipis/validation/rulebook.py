@@ -12,7 +12,7 @@ from ipis.kernel.read_once import ReadOnce
 from ipis.validation import catalogue, language, layout_rules, world
 from ipis.validation import compile as sql
 from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
-from ipis.validation.compile import HEADER
+from ipis.validation.compile import HEADER, stored_name
 from ipis.validation.declared import locate
 from ipis.validation.findings import Texts, placeholders
 from ipis.validation.position import Place, refuse
@@ -33,8 +33,9 @@ _ALWAYS = {"year", "record", "label", "field", "minimum", "maximum", "length", "
 class CompiledRule:
     """One condition of a rule, typed; `sources` are the outer things that it needs.
 
-    `named` are all columns that it names, those of families and of its message included; `unsure` those whose invalid
-    values make its verdict unknown.
+    `named` are all columns that it names, those of families and of its message included; `needs` what must stand beside
+    the rows for it: a word of a code list that only the message names is looked up when there is a finding. `unsure`
+    are the columns whose invalid values make its verdict unknown.
     """
 
     rule: Rule
@@ -43,6 +44,7 @@ class CompiledRule:
     require: Term
     shows: tuple[Column, ...]
     named: tuple[Column, ...]
+    needs: frozenset[str]
     unsure: frozenset[str]
     sources: frozenset[str]
     written: dict[object, tuple[str, str]] = member(default_factory=dict, repr=False, compare=False)
@@ -164,7 +166,10 @@ def _compile(rule: Rule, check: Check, resolver: Resolver) -> CompiledRule:
         if info is None:
             refuse("rules.field", rule.places["shows"], field=name, record=rule.over)
         shows.append(Column(column, info, table))
-    named = (*every_column(where, require), *shows)
+    read = every_column(where, require)
+    words = [resolver.word(rule.over, stored_name(column)) for column in shows]
+    shown = [column if word is None else word.inputs[0] for column, word in zip(shows, words, strict=True)]
+    named = (*read, *shows)
     return CompiledRule(
         rule,
         check.field,
@@ -172,6 +177,7 @@ def _compile(rule: Rule, check: Check, resolver: Resolver) -> CompiledRule:
         require,
         tuple(shows),
         named,
+        frozenset(stored_name(column) for column in (*read, *shown)),
         frozenset(column.name for column in columns_of(where, require) if column.info.flagged),
         frozenset(source for column in named for source in column.info.sources),
     )

@@ -24,7 +24,6 @@ from ipis.validation.engines import FEW_ROWS, ScanFailed, engine_named
 from ipis.validation.findings import Findings, Report
 from ipis.validation.relations import Relations
 from ipis.validation.tally import NO_IDENTITY, Reading, Tally, as_text, judged, known, taken
-from ipis.validation.terms import every_column
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -150,7 +149,7 @@ def _judge(
     absent |= {f"nation:{name}" for name in collection.layout.nation if name not in (nation or {})}
     absent |= {f"list:{name}" for name in collection.layout.codes if name not in collection.codes}
     active = [made for made in book.compiled if _reason_against(made, at, absent) is None]
-    needed = set(_needed(book, active))
+    needed = {(made.rule.over, name) for made in active for name in made.needs}
     # The rows of a relation are counted even where its rules cannot be assessed.
     needed |= {(made.rule.over, "") for made in book.compiled}
     rows = rows_of(group)
@@ -163,16 +162,6 @@ def _judge(
         relations.prepare(group, nation)
         runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
         return runner.reports(active, absent)
-
-
-def _needed(book: Rulebook, active: Sequence[CompiledRule]) -> Iterator[tuple[str, str]]:
-    """Name the columns that conditions and messages read; what only messages name of a list is looked up at the end."""
-    for made in active:
-        over = made.rule.over
-        yield from ((over, sql.stored_name(column)) for column in every_column(made.where, made.require))
-        for column in made.shows:
-            word = book.resolver.word(over, sql.stored_name(column))
-            yield over, sql.stored_name(column if word is None else word.inputs[0])
 
 
 def _reason_against(made: CompiledRule, at: str, absent: set[str]) -> str | None:
