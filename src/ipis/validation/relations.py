@@ -137,7 +137,7 @@ class Relations:
             self.deliveries[name] = placed.deliveries
             columns = [column for owner, column in self.needed if owner == name]
             self.dirty[name] = self._dirty(record, placed.table, states)
-            if self.needed:
+            if self.needed or self.judged is None:
                 self.sources[name] = self._source(record, placed, states, columns, contents, self.dirty[name])
                 self.names[name] = self._expose(f"t{number}", self.sources[name])
 
