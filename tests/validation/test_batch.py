@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.validation import desk, test_both_sides
 
 from ipis.kernel.collection import packaged
-from ipis.validation import examples, kinds, relations, stages
-from ipis.validation.relations import derived
+from ipis.validation import examples, kinds, relations, rulebook, stages
+from ipis.validation.engines import engine_named
+from ipis.validation.relations import Relations, derived
 from ipis.validation.run import Content, run, run_many
 
 YEAR = 2017
@@ -323,3 +324,12 @@ class Every:
 
 
 EACH = Every()
+
+
+def test_rows_can_be_counted_of_relations_of_which_no_column_is_wanted():
+    known = desk.collection(desk.rule("n = 1"))
+    contents = [Content(desk.tables(known, {"ting": [{"n": 1}, {"n": 2}]}))]
+    with engine_named("duckdb") as engine:
+        made = Relations(engine, known, rulebook.of(known).resolver, set())
+        made.prepare(contents)
+        assert engine.query(f"SELECT COUNT(*) AS n FROM {made.names['ting']}")["n"].to_pylist() == [2]
