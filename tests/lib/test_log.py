@@ -1,8 +1,26 @@
 """Logs: what could identify a person has no way in."""
 
 import json
+import logging
+
+import pytest
+import structlog
 
 from ipis.lib.log import configure, get_logger
+
+
+@pytest.fixture(autouse=True)
+def the_process_s_own_logging():
+    """Leave the process as it was: the tests that come after have no captured stream to write to."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    # Taken away first: what is set up by force closes what stood before.
+    root.handlers[:] = []
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 def test_values_that_could_identify_are_withheld(capsys):

@@ -1,8 +1,10 @@
 """The Spark engine by itself: it is handed tables, loses none of their rows, and its failures show no value."""
 
 import fcntl
+import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -68,6 +70,18 @@ def test_a_failure_names_its_kind_and_never_a_value(spark, capfd, select):
         assert caught.value.__cause__ is None
     shown = capfd.readouterr()
     assert shown.out + shown.err == ""
+
+
+def test_a_connection_that_was_lost_is_made_anew_without_a_word(spark, capfd, caplog, monkeypatch):
+    """A process forked from this one closes the connections of our other threads; py4j tells the root logger of it."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [logging.StreamHandler(sys.stderr)])
+    caplog.set_level(logging.INFO)
+    client = cluster._running[0].session.sparkContext._gateway._gateway_client
+    client.get_thread_connection().socket.shutdown(socket.SHUT_RDWR)
+    assert spark.query("SELECT 1 AS a")["a"].to_pylist() == [1]
+    root.info("ours")
+    assert capfd.readouterr().err == "ours\n"
 
 
 def test_runs_do_not_see_each_other_s_tables(spark):

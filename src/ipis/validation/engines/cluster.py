@@ -50,6 +50,8 @@ _SETTINGS: Final = {
 }
 _TALKATIVE: Final = ("SQLQueryContextLogger", "DataFrameQueryContextLogger", "py4j", "py4j.clientserver")
 """Loggers of pyspark that write an error's whole text, which holds values."""
+_ON_THE_ROOT: Final = "py4j"
+"""Besides, py4j writes on the process's own logger: connections lost and found again, the terminal's interrupt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def _start(cores: int, memory: str) -> Cluster:
         raise Misuse("engine.no_spark", module=error.name or "pyspark") from None
     for name in _TALKATIVE:
         logging.getLogger(name).disabled = True
+    logging.getLogger().addFilter(_ours)
     folder = held_folder()
     settings = _SETTINGS | {
         "spark.driver.memory": memory,
@@ -98,6 +101,11 @@ def _start(cores: int, memory: str) -> Cluster:
     # Before the context: what pyspark does at the end of the process is done while Java is there.
     atexit.register(_leave, gateway.proc, folder, os.getpid())
     return Cluster(SparkSession(SparkContext(gateway=gateway, conf=conf)), gateway.proc, folder)
+
+
+def _ours(record: logging.LogRecord) -> bool:
+    """Keep what py4j writes on the root logger from the process's log."""
+    return Path(record.pathname).parent.name != _ON_THE_ROOT
 
 
 def _quiet(folder: Path) -> Path:
