@@ -209,21 +209,66 @@ class Beats:
             self.waited_for = False
 
 
-def test_a_worker_told_to_stop_while_it_prepares_gives_the_batch_back():
+@pytest.fixture
+def ended_by_signal():
+    """Let SIGTERM end a worker, as the rooms do."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield lambda worker: signal.signal(signal.SIGTERM, worker.end)
+    signal.signal(signal.SIGTERM, before)
+
+
+def tell_to_stop():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_worker_told_to_stop_while_it_prepares_gives_the_batch_back(ended_by_signal):
     """What takes long is interrupted, and as if never claimed: the next worker prepares the same together."""
     queue("a", "b", "c")
     step = Step()
 
     def long(jobs):
-        os.kill(os.getpid(), signal.SIGTERM)
+        tell_to_stop()
         yield from step.prepare(jobs)
 
     worker = Worker(jobs=Job, steps={"load": Batch(long, 10)}, poll_seconds=0.01)
-    before = signal.signal(signal.SIGTERM, worker.end)
-    try:
-        worker.run()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    ended_by_signal(worker)
+    worker.run()
+    assert step.given == []
+    assert set(Job.objects.values_list("state", "attempt", "claimed_by")) == {(JobState.QUEUED, 0, "")}
+
+
+def test_a_worker_told_to_stop_twice_is_interrupted_once(ended_by_signal):
+    """What a step tidies up on its way out is done to the end, however impatient the one who stops it."""
+    queue("a", "b")
+    tidied = []
+
+    def long(jobs):
+        try:
+            tell_to_stop()
+            yield from Step().prepare(jobs)
+        finally:
+            tell_to_stop()
+            tidied.append(True)
+
+    worker = Worker(jobs=Job, steps={"load": Batch(long, 10)}, poll_seconds=0.01)
+    ended_by_signal(worker)
+    worker.run()
+    assert tidied == [True]
+    assert set(Job.objects.values_list("state", "attempt", "claimed_by")) == {(JobState.QUEUED, 0, "")}
+
+
+def test_a_worker_told_to_stop_while_it_claims_prepares_nothing(ended_by_signal, monkeypatch):
+    queue("a", "b")
+    step, claim_more = Step(), Job.claim_more
+
+    def told(*arguments):
+        tell_to_stop()
+        return claim_more(*arguments)
+
+    monkeypatch.setattr(Job, "claim_more", told)
+    worker = Worker(jobs=Job, steps={"load": Batch(step.prepare, 10)}, poll_seconds=0.01)
+    ended_by_signal(worker)
+    worker.run()
     assert step.given == []
     assert set(Job.objects.values_list("state", "attempt", "claimed_by")) == {(JobState.QUEUED, 0, "")}
 
@@ -235,7 +280,7 @@ def test_a_worker_told_to_stop_tries_no_more_of_a_batch_that_was_taken_apart():
     def prepare(jobs):
         if len(jobs) == 1:
             worker.stop.set()
-        return step.prepare(jobs)
+        yield from step.prepare(jobs)
 
     worker = Worker(jobs=Job, steps={"load": Batch(prepare, 10)}, poll_seconds=0.01)
     worker.run()

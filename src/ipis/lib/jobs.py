@@ -224,6 +224,8 @@ class Worker(Generic[J]):
         """Stop soon: a signal handler. The job at hand is finished; a batch that is being prepared is given back."""
         self.stop.set()
         if self._preparing:
+            # Once: what a step tidies up on its way out is not interrupted again.
+            self._preparing = False
             raise _ToldToStop
 
     def run(self, *, once: bool = False) -> None:
@@ -279,8 +281,6 @@ class Worker(Generic[J]):
             for job, rest in self._prepared(jobs, step):
                 del left[job.pk]
                 self._run(job, rest)
-                if self.stop.is_set():
-                    raise _ToldToStop
         except _ToldToStop:
             self.jobs.give_back(list(left.values()))
             return
@@ -290,10 +290,7 @@ class Worker(Generic[J]):
                 return
             get_logger().warning("batch is taken apart", jobs=len(left), error=type(error).__name__)
         for job in left.values():
-            if self.stop.is_set():
-                self.jobs.give_back([job])
-            else:
-                self._run_batch([job], step)
+            self._run_batch([job], step)
 
     def _prepared(self, jobs: Sequence[J], step: Batch[J]) -> Iterator[tuple[J, Callable[[], None]]]:
         """Give what a step prepares; until the next is ready nothing is written that a stop could spoil."""
@@ -301,6 +298,9 @@ class Worker(Generic[J]):
         while True:
             self._preparing = True
             try:
+                # Looked at only now: who is told before does not prepare, and who is told after is interrupted.
+                if self.stop.is_set():
+                    raise _ToldToStop
                 ready = next(prepared, None)
             finally:
                 self._preparing = False
