@@ -310,3 +310,18 @@ def test_a_derived_table_that_cannot_be_made_is_refused(table, code):
     with pytest.raises(DefinitionRefused) as caught:
         desk.judge(desk.collection(desk.rule("n = 1"), table))
     assert caught.value.code == f"rules.{code}"
+
+
+@pytest.mark.parametrize(
+    ("declared", "code"),
+    [
+        ("[derived_tables.t]", "derived_rows"),
+        ('[person.derived]\nalder = { expression = "1" }', "derived_name"),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands_and_not_where_its_name_stands_before(declared, code):
+    layout = f"{desk.LAYOUT}\n{declared}"
+    with pytest.raises(DefinitionRefused) as caught:
+        desk.judge(desk.collection(desk.rule("n = 1"), layout=layout))
+    assert caught.value.code == f"rules.{code}"
+    assert caught.value.params["line"] == layout.count("\n") + 1

@@ -10,7 +10,8 @@ import tomllib
 from collections import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, Final, NoReturn, get_args, get_origin, get_type_hints
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from pydantic import ValidationError
 
@@ -106,8 +107,33 @@ class Written:
 
 def place(text: str, path: Sequence[str]) -> tuple[int, int]:
     """Find line and column, from 1, of the key that a path leads to, or of the innermost table around it."""
-    section: Path = ()
     deepest, found = 0, (1, 1)
+    for written in _keys_written(text):
+        shared = _shared(written.names, path)
+        if shared > deepest:
+            deepest, found = shared, (written.number, written.column)
+            if not written.heading and shared == len(written.names):
+                deeper, column = _within(written.line, written.end, path[shared:])
+                deepest, found = shared + deeper, (written.number, column or found[1])
+    return found
+
+
+class _KeyWritten(NamedTuple):
+    """A key or a heading, named from the root: the line that it stands on, and where it begins and ends there."""
+
+    names: Path
+    heading: bool
+    number: int
+    column: int
+    line: str
+    end: int
+
+
+@lru_cache(maxsize=4)
+def _keys_written(text: str) -> tuple[_KeyWritten, ...]:
+    """Find every line that has a heading or begins with a key; once a text, as places are asked for one by one."""
+    section: Path = ()
+    found = []
     for number, line in enumerate(text.splitlines(), 1):
         heading = _HEADING.match(line)
         match = heading or _KEY.match(line)
@@ -115,13 +141,8 @@ def place(text: str, path: Sequence[str]) -> tuple[int, int]:
             continue
         names = tuple(part.strip("\"'") for part in re.findall(_WORD, match[1]))
         section, names = (names, names) if heading else (section, section + names)
-        shared = _shared(names, path)
-        if shared > deepest:
-            deepest, found = shared, (number, match.start(1) + 1)
-            if not heading and shared == len(names):
-                deeper, column = _within(line, match.end(), path[shared:])
-                deepest, found = shared + deeper, (number, column or found[1])
-    return found
+        found.append(_KeyWritten(names, heading is not None, number, match.start(1) + 1, line, match.end()))
+    return tuple(found)
 
 
 def _within(line: str, start: int, path: Sequence[str]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ipis.kernel import toml_file
 from ipis.validation.position import Place, refuse
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def tables(raw: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Deri
     """Read the `[derived_tables.<name>]` tables: `rows = "delivery"`, or `rows = { codes, key, as }`."""
     result = {}
     for name, table in raw.items():
-        place = locate(files, f"derived_tables.{name}", "rows")
+        place = locate(files, "derived_tables", name, "rows")
         rows = table.get("rows") if isinstance(table, dict) else None
         if rows == DELIVERY:
             codes = key = shown = ""
@@ -127,7 +128,7 @@ def tables(raw: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Deri
 
 
 def _declaration(owner: str, name: str, raw: object, files: Mapping[str, bytes], *, in_table: bool) -> Declaration:
-    place = locate(files, owner, name)
+    place = locate(files, *(("derived_tables", owner, "columns", name) if in_table else (owner, "derived", name)))
     known = _IN_A_TABLE if in_table else _OF_A_RECORD
     if not isinstance(raw, dict) or not raw:
         refuse("rules.derived_kind", place, kind=name, kinds=", ".join(known))
@@ -173,13 +174,7 @@ def _choices(raw: object, place: Place) -> tuple[tuple[str, str], ...]:
     return tuple((str(each["when"]), str(each["then"])) for each in raw)
 
 
-def locate(files: Mapping[str, bytes], owner: str, name: str) -> Place:
-    """Find the line of a key in the TOML file that declares it."""
-    section = ""
-    for number, line in enumerate(files.get("layout.toml", b"").decode("utf-8", "replace").splitlines(), 1):
-        if header := re.match(r"\s*\[([^\]]+)\]", line):
-            section = header[1].replace('"', "")
-        found = re.match(rf"\s*\"?{re.escape(name)}\"?\s*[=.]", line)
-        if found and (section.split(".")[0] == owner or owner in section):
-            return Place("layout.toml", number, len(line) - len(line.lstrip()) + 1)
-    return Place("layout.toml", 1, 1)
+def locate(files: Mapping[str, bytes], *path: str) -> Place:
+    """Find where layout.toml writes the key that a path leads to, or the innermost table around it."""
+    text = files.get("layout.toml", b"").decode("utf-8", "replace")
+    return Place("layout.toml", *toml_file.place(text, path))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from dataclasses import field as member
 from typing import TYPE_CHECKING
 
-from ipis.kernel import toml_file
 from ipis.kernel.errors import LANGUAGES, Rendered
 from ipis.kernel.read_once import ReadOnce
 from ipis.validation import catalogue, language, layout_rules, world
@@ -15,7 +14,7 @@ from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
 from ipis.validation.compile import HEADER, stored_name
 from ipis.validation.declared import locate
 from ipis.validation.findings import Texts, placeholders
-from ipis.validation.position import Place, refuse
+from ipis.validation.position import refuse
 from ipis.validation.terms import Column, Term, columns_of, every_column
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ def of(collection: Collection) -> Rulebook:
     predicates = layout_rules.predicates(collection)
     for predicate in predicates:
         if predicate.rule not in rules:
-            path = (predicate.record, "fields", predicate.field.name, "rules")
-            place = Place("layout.toml", *toml_file.place(collection.folder["layout.toml"].decode("utf-8"), path))
+            place = locate(collection.folder, predicate.record, "fields", predicate.field.name, "rules")
             refuse("rules.unknown", place, number=predicate.rule, field=f"{predicate.record}.{predicate.field.name}")
     compiled = tuple(
         _compile(rule, check, resolver)
@@ -117,7 +115,7 @@ def of(collection: Collection) -> Rulebook:
 
 def _from_layout(declared: LayoutRule, collection: Collection) -> Rule:
     """Make the entry of a rule that only the layout declares; its three sentences are the three parts."""
-    place = locate(collection.folder, f"rules.{declared.id}", "level")
+    place = locate(collection.folder, "rules", declared.id, "level")
     for value, allowed in ((declared.level, list(Level)), (declared.effect, list(Effect))):
         if value not in allowed:
             refuse("rules.value", place, allowed=", ".join(allowed))
