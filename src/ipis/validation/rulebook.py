@@ -72,8 +72,8 @@ class Rulebook:
     digest: str = ""
     met: set[Hashable] = member(default_factory=set, repr=False, compare=False)
 
-    def again(self, kind: Hashable) -> bool:
-        """Tell whether there has been a run of this kind in this process; each of no kind (None) is the first."""
+    def note_run(self, kind: Hashable) -> bool:
+        """Note a run and tell whether one of its kind came before in this process; each of no kind (None) is new."""
         known = kind is not None and kind in self.met
         self.met.add(kind)
         return known

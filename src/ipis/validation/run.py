@@ -158,7 +158,7 @@ def _judge(
     with engine_named(engine, rows, kind) as opened:
         closure = book.resolver.closure(needed)
         fields = frozenset((made.record, made.field.name) for made in book.predicates)
-        relations = Relations(opened, collection, book.resolver, closure, general=book.again(kind), judged=fields)
+        relations = Relations(opened, collection, book.resolver, closure, general=book.note_run(kind), judged=fields)
         relations.prepare(group, nation)
         runner = _Runner(book, relations, at, _local_keys(group[0].tables, collection), Tally(len(group)), {})
         return runner.reports(active, absent)
