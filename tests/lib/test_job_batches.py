@@ -179,8 +179,8 @@ class Beats:
 
     def __init__(self, monkeypatch, *, busy=()):
         """Beat in earnest, but at the tries named in `busy` meet a database that is."""
-        self.busy, self.tried, self.beaten = busy, 0, set()
-        self.waited_for, self.told = False, threading.Condition()
+        self.busy, self.tried = busy, 0
+        self.waited_for, self.told = set(), threading.Condition()
         self.beat = Job.beat
 
         def beat(job):
@@ -198,15 +198,14 @@ class Beats:
             if self.tried in self.busy:
                 raise OperationalError("01815012352")
             self.beat(job)
-            self.beaten.add(job.subject)
+            self.waited_for.discard(job.subject)
             self.told.notify_all()
 
     def wait_for(self, *subjects):
         """Wait until a beat for each of these stands in the table."""
         with self.told:
-            self.waited_for = True
-            assert self.told.wait_for(lambda: self.beaten >= set(subjects), self.PATIENCE)
-            self.waited_for = False
+            self.waited_for = set(subjects)
+            assert self.told.wait_for(lambda: not self.waited_for, self.PATIENCE)
 
 
 @pytest.fixture
