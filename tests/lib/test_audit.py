@@ -3,7 +3,7 @@
 import pytest
 from tests.lib.room.models import Audit
 
-from ipis.lib.audit import GENESIS
+from ipis.lib.audit import GENESIS, Event
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +21,17 @@ def test_each_event_names_the_one_before():
     assert Audit.head() == second != first
     assert Audit.objects.get(hash=second).previous == first
     assert Audit.first_broken() is None
+
+
+def test_events_appended_together_are_chained_like_any_others():
+    """Each has a head of its own, which its receipt names."""
+    Audit.append("received", "abc", actor="worker")
+    heads = Audit.append_all([Event("loaded", "abc", {"size": 3}), Event("loaded", "def")], actor="worker")
+    assert heads == list(Audit.objects.filter(event="loaded").values_list("hash", flat=True))
+    assert heads[-1] == Audit.head()
+    Audit.append("forwarded", "abc", actor="worker")
+    assert Audit.first_broken() is None
+    assert Audit.append_all([], actor="worker") == []
 
 
 def test_a_changed_event_is_found():

@@ -117,6 +117,20 @@ def test_a_worker_that_lost_its_claim_commits_nothing():
     assert Job.objects.get().state == JobState.RUNNING
 
 
+def test_jobs_finished_together_are_all_ours_or_none_is_done():
+    """Their results are one transaction: it holds only as long as every job is this worker's."""
+    Job.queue_all(("load", "a"), ("load", "b"))
+    mine = [Job.claim(["load"], "one"), Job.claim(["load"], "one")]
+    Job.objects.filter(subject="b").update(claimed_by="two")
+    with pytest.raises(LostClaimError), transaction.atomic():
+        Job.finish_all(mine)
+    assert set(Job.objects.values_list("state", flat=True)) == {JobState.RUNNING}
+    Job.objects.update(claimed_by="one")
+    Job.finish_all(mine)
+    Job.finish_all([])
+    assert set(Job.objects.values_list("state", "claimed_by")) == {(JobState.DONE, "")}
+
+
 def test_a_step_whose_job_was_taken_over_leaves_the_worker_running():
     """Losing a claim is no failure of the job."""
     Job.queue("load", "a")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.lib.room.models import Outbox
 
-from ipis.lib.mail import MailServer
+from ipis.lib.mail import Mail, MailServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2030, 1, 2, 11, 0, tzinfo=UTC)
@@ -67,3 +67,19 @@ def test_the_same_purpose_is_queued_once():
     """A step done twice after a crash makes no second mail."""
     assert queue().pk == queue().pk
     assert queue("receipt:2").message_id != queue().message_id
+
+
+def test_mails_queued_together_are_as_if_queued_one_by_one():
+    """One of them stands already, and keeps its text and Message-ID."""
+    standing = queue()
+    fresh = [Mail(purpose, "iplos@k0301.kommune.test", "Tittel", "Tekst\n") for purpose in ("receipt:1", "receipt:2")]
+    Outbox.queue_all(fresh, NOON)
+    first, second = Outbox.objects.order_by("id")
+    assert (first.message_id, first.subject) == (standing.message_id, standing.subject)
+    assert (second.purpose, second.recipient, second.body, second.due_at) == (
+        "receipt:2",
+        "iplos@k0301.kommune.test",
+        "Tekst\n",
+        NOON,
+    )
+    assert second.message_id != first.message_id

@@ -17,7 +17,7 @@ from ipis.kernel.receipt import check_tree
 from ipis.kernel.secret import Secret
 from ipis.lib.jobs import JobState, LostClaimError
 from ipis.tpf import accept, arrival, mapping, quota
-from ipis.tpf.models import Audit, Event, Forsendelse, Job, Outbox, QuotaSet, ReceiptRow, SenderKey, Upload
+from ipis.tpf.models import Audit, Forsendelse, Job, Outbox, QuotaSet, ReceiptRow, SenderKey, Upload
 from ipis.tpf.together import at_once, each, in_groups
 from ipis.tpf.transitions import ParcelState, UploadState
 
@@ -292,15 +292,6 @@ def test_each_keeps_the_order_and_raises_what_is_no_refusal():
     with pytest.raises(OurFault):
         each([8], odd, lambda *_: None)
     assert at_once([3, 1, 2], str) == ["3", "1", "2"]
-
-
-def test_events_of_a_group_are_chained_like_any_others(enrolled):
-    Audit.append("one", "x", actor="worker")
-    heads = Audit.append_all([Event("two", "y", {"n": 1}), Event("three", "z")], actor="worker")
-    assert heads == list(Audit.objects.filter(event__in=["two", "three"]).values_list("hash", flat=True))
-    assert heads[-1] == Audit.head()
-    Audit.append("four", "x", actor="worker")
-    assert Audit.first_broken() is None
 
 
 @given(st.binary(min_size=1, max_size=64), st.binary(max_size=200))

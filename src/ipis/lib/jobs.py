@@ -157,6 +157,15 @@ class Job(models.Model):
         """Mark as done, within the transaction that stores the result; a job that was swept away is not ours."""
         self._leave(JobState.DONE)
 
+    @classmethod
+    def finish_all(cls, done: Sequence[Self]) -> None:
+        """Mark jobs of one worker as done, within the transaction that stores all results, as `finish` does one."""
+        if not done:
+            return
+        held = cls._held(done[0].claimed_by).filter(pk__in=[job.pk for job in done])
+        if held.update(state=JobState.DONE, claimed_by="") != len(done):
+            raise LostClaimError(done[0].kind, f"one of {len(done)}")
+
     def fail(self, code: str) -> None:
         """Mark as failed for good, with the error's code."""
         self._leave(JobState.FAILED, problem=code)

@@ -17,6 +17,7 @@ from ipis.kernel.canonical import sha256
 from ipis.kernel.errors import IpisError, Refused, TryLater
 from ipis.kernel.manifest import MANIFEST, SIGNATURE
 from ipis.kernel.receipt import Kind
+from ipis.lib.audit import Event
 from ipis.tpf import admission, notices
 from ipis.tpf.admission import Known, Sender
 from ipis.tpf.arrival import (
@@ -32,7 +33,7 @@ from ipis.tpf.arrival import (
     remove_staged,
 )
 from ipis.tpf.faultpoint import reach
-from ipis.tpf.models import Audit, Event, Forsendelse, Job, Part, SenderKey, Step, Upload, save_all
+from ipis.tpf.models import Audit, Forsendelse, Job, Part, SenderKey, Step, Upload, save_all
 from ipis.tpf.signing import Draft
 from ipis.tpf.together import each, in_groups
 from ipis.tpf.transitions import ParcelState, UploadState

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import make_msgid
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models
@@ -18,7 +14,7 @@ from ipis.tpf import transitions
 from ipis.tpf.transitions import ParcelState, UploadState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
 
 def save_all(rows: Sequence[models.Model], *fields: str) -> None:
@@ -318,30 +314,10 @@ class Job(jobs.Job):
         indexes = [models.Index(fields=["state", "id"], name="tpf_waiting_jobs")]
 
     @classmethod
-    def finish_all(cls, done: Sequence[Self]) -> None:
-        """Mark as done, within the transaction that stores all results; raises LostClaimError for one not ours."""
-        if not done:
-            return
-        held = cls.objects.filter(
-            pk__in=[job.pk for job in done], state=jobs.JobState.RUNNING, claimed_by=done[0].claimed_by
-        )
-        if held.update(state=jobs.JobState.DONE, claimed_by="") != len(done):
-            raise jobs.LostClaimError(done[0].kind, f"one of {len(done)}")
-
-    @classmethod
     def again(cls, kind: str, subject: str) -> None:
         """Queue, within the caller's transaction, work that may have been done or have failed before."""
         super().again(kind, subject)
         cls.objects.filter(kind=kind, subject=subject).update(faults=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that the audit is to tell: details as `Audit.append` takes them."""
-
-    event: str
-    subject: str
-    details: Mapping[str, object] = field(default_factory=dict)
 
 
 class Audit(audit.AuditEvent):
@@ -354,25 +330,6 @@ class Audit(audit.AuditEvent):
 
         abstract = False
 
-    @classmethod
-    def append_all(cls, events: Sequence[Event], *, actor: str) -> list[str]:
-        """Append several, each chained to the one before, in the caller's transaction; gives the head after each."""
-        heads, rows = [cls.head()], list[Self]()
-        for each in events:
-            row: Self = cls(  # type: ignore[assignment]  # the checker takes it for the class it stands in
-                at=datetime.now(UTC).isoformat(timespec="microseconds"),
-                actor=actor,
-                event=each.event,
-                subject=each.subject,
-                details=json.dumps(each.details, sort_keys=True, ensure_ascii=False),
-                previous=heads[-1],
-            )
-            row.hash = row.computed_hash()
-            heads.append(row.hash)
-            rows.append(row)
-        cls.objects.bulk_create(rows)
-        return heads[1:]
-
 
 class Outbox(mail.OutboxMail):
     """TPF's mails to registered addresses."""
@@ -383,12 +340,3 @@ class Outbox(mail.OutboxMail):
         """One table of TPF's own."""
 
         abstract = False
-
-    @classmethod
-    def queue_all(cls, mails: Iterable[Mapping[str, str]], due_at: datetime) -> None:
-        """Queue mails (purpose, recipient, subject, body) within the caller's transaction, each as `queue` does one."""
-        rows: list[Self] = [
-            cls(**each, due_at=due_at, message_id=make_msgid(domain="ipis.invalid"))  # type: ignore[misc]  # as above
-            for each in mails
-        ]
-        cls.objects.bulk_create(rows, ignore_conflicts=True)

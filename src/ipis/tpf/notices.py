@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.template.loader import render_to_string
 
 from ipis.kernel.calendar import OSLO
+from ipis.lib.mail import Mail
 from ipis.tpf.models import Outbox
 
 if TYPE_CHECKING:
@@ -48,13 +49,8 @@ def _queue(purpose: str, template: str, enrolment: Enrolment, at: datetime, **fa
     Outbox.queue_all([_written(purpose, template, enrolment, **facts)], at)
 
 
-def _written(purpose: str, template: str, enrolment: Enrolment, **facts: str) -> dict[str, str]:
+def _written(purpose: str, template: str, enrolment: Enrolment, **facts: str) -> Mail:
     context = {"enrolment": enrolment, "year": str(enrolment.year), **facts}
     text = render_to_string(f"tpf/mail/{template}.txt", context)
     subject, _, body = text.partition("\n")
-    return {
-        "purpose": purpose,
-        "recipient": enrolment.address,
-        "subject": subject.strip(),
-        "body": body.strip() + "\n",
-    }
+    return Mail(purpose, enrolment.address, subject.strip(), body.strip() + "\n")

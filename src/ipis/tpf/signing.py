@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ipis.kernel.receipt import CAUSED_BY, ISSUER, Kind, Receipt, sign
 from ipis.kernel.signature import SigningKey
-from ipis.tpf.models import Audit, Event, ReceiptRow
+from ipis.lib.audit import Event
+from ipis.tpf.models import Audit, ReceiptRow
 from ipis.tpf.receipts import store
 
 if TYPE_CHECKING:
