@@ -1,18 +1,21 @@
 """`ipis kommune fetch`: what comes home is whole and proved to be SSB's, or nothing comes home."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tests.filsluse.season import ZIP, Season
 from tests.kommune.portal_double import DEVICE, PASSWORD, USER, Double
 
 from ipis.__main__ import run
+from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.environment import Environment
 from ipis.kernel.push import names_of
 from ipis.kernel.seasonpack import SeasonPack
 
 CONTENT = b"PK" + bytes(range(256)) * 3000
 SECOND = ZIP.replace(".zip", "-2.zip")
+LITE = Path(__file__).resolve().parents[1] / "definitions" / "lite" / "2017"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,34 @@ def test_a_second_run_fetches_nothing_again(fetch, portal, season, out, capsys):
 def test_nothing_there_is_try_again_later(fetch, capsys):
     assert fetch() == 3
     assert "ingen ny fil" in capsys.readouterr().err
+
+
+@pytest.fixture
+def home_visits(tmp_path):
+    """The season of another register, as nothing but its pack says."""
+    folder = tmp_path / "besoek"
+    folder.mkdir()
+    return Season.make(folder, definitions=DefinitionFolder.from_path(LITE))
+
+
+def test_another_registers_mail_is_called_by_its_subject(fetch, home_visits, capsys):
+    """Subjects are in bokmål whatever the reader's language."""
+    assert fetch(pack=home_visits.pack) == 3
+    said = capsys.readouterr().err
+    assert "«Hjemmebesøk-tilbakemelding: Ny fil for nedlasting»" in said
+    assert "IPLOS" not in said
+
+
+def test_whoever_meets_something_wrong_is_told_to_ask_at_the_registers_own_address(
+    fetch, portal, season, home_visits, capsys
+):
+    portal.answers = {"/api/v1/filer": [(200, b"{}")]}
+    assert fetch(pack=home_visits.pack) == 2
+    portal.show(season.feedback(CONTENT))
+    assert fetch(pack=home_visits.pack) == 2
+    said = capsys.readouterr().err
+    assert said.count("besoek@ssb.test") == 2
+    assert "iplos@" not in said
 
 
 def test_waiting_ends_when_a_file_comes(fetch, portal, season, out):

@@ -104,7 +104,9 @@ class Home:
     def refused(self, capsys, code, *more, pin=None):
         """It is refused with its code and exit 2, and nothing is written."""
         assert self.open(*more, pin=pin) == 2
-        assert f"[{code}]" in " ".join(capsys.readouterr().err.split())
+        said = capsys.readouterr().err
+        assert f"[{code}]" in " ".join(said.split())
+        assert "{" not in said
         assert not self.out.exists()
 
     def worklist(self):

@@ -43,6 +43,7 @@ def page(checked: Checked, found: Told, season: SeasonPack, name: str) -> str:
         kommune_name=collection.kommuner[header.kommune],
         bydel="" if header.bydel == collection.no_bydel else header.bydel,
         year=collection.year,
+        address=collection.addresses["ssb"],
         extracted=_moment(header.extracted_at, found.language),
         made=_moment(datetime.now(OSLO), found.language),
         records=_records(checked, season, found.language),

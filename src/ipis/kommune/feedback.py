@@ -24,7 +24,7 @@ from ipis.kernel.receipt import Kind, Receipt, SignedReceipt
 from ipis.kernel.secret import Secret
 from ipis.kommune import worklist
 from ipis.kommune.pin import read_pin
-from ipis.kommune.season import load_season
+from ipis.kommune.season import in_season, load_season
 from ipis.lib.storage import measure, write_durably
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def open_feedback(
 ) -> None:
     """Open the feedback inside the secure zone, with the PIN used at the submission."""
     season, ring = load_season(pack, keyring)
-    receipt, sent = prove(feedback, season, ring)
-    members = unpack(feedback, _passwords(read_pin(pin_file, season.collection.pin), sent.feedback_code))
+    with in_season(season):
+        receipt, sent = prove(feedback, season, ring)
+        members = unpack(feedback, _passwords(read_pin(pin_file, season.collection.pin), sent.feedback_code))
     findings = worklist.read_findings(members[_FEILLISTE], feedback.name)
     known = None if extract is None else read_identifiers(extract, season, receipt)
     work = worklist.worklist(findings, known)

@@ -23,6 +23,7 @@ from ipis.kernel.secret import Secret
 from ipis.kommune.device import Device
 from ipis.kommune.portal import Listed, Portal
 from ipis.kommune.progress import bars
+from ipis.kommune.season import in_season
 from ipis.kommune.settings import KommuneSettings
 from ipis.lib.storage import flush_folder, measure, write_durably
 
@@ -53,7 +54,7 @@ def fetch(
     """Fetch the feedback that SSB has put up, with its receipt R4, and verify both."""
     season = SeasonPack.load(pack, trusted_root=KommuneSettings.load().trusted_root)
     password = _password(password_file)
-    with Portal(url, season.environment) as portal:
+    with in_season(season), Portal(url, season.environment) as portal:
         done = Errand(portal, season, out, user, password, Device.of(url, user)).run(wait)
     for path in done.fetched:
         typer.echo(str(path))

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def pack(
     url: Annotated[str, typer.Option(help="The address of SSB's public page, or of its mirror at TPF.")],
-    collection: Annotated[str, typer.Option(help="The register, iplos.")],
+    collection: Annotated[str, typer.Option(help="The register, as iplos.")],
     year: Annotated[int, typer.Option(help="The collection year.")],
     out: Annotated[Path, typer.Option(help="The file that gets the pack, FILE.sesong.")],
     keyring: Annotated[Path | None, typer.Option(help="The keyring that remembers the root and the version.")] = None,
