@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from contextvars import copy_context
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,11 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and give its exit code; what went wrong is told on stderr."""
+    # The language that a command asks for ends with it.
+    return copy_context().run(_run, arguments)
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("--help", "-h"):
         return _show_rooms()
     room = arguments[0]

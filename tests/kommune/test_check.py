@@ -142,6 +142,20 @@ def test_the_language_is_the_users(desk, capsys, language, words):
     assert words in capsys.readouterr().out
 
 
+def test_the_users_language_reaches_a_refusal_and_ends_with_the_command(desk, capsys, monkeypatch):
+    """What the command line asks for goes before the environment."""
+    monkeypatch.setenv("IPIS_LANGUAGE", "en")
+    cut = written(desk, "kutta.xml", replace={"</Uttrekk>": ""})
+    assert check(replace(desk, keyring=desk.folder / "new"), cut, "--language", "nn") == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("Stoppa: ", "Gjer dette: "))
+    assert "keyring trusts" not in said, "a new root is told in the same language"
+    assert check(desk, cut, "--json", "--language", "nb") == 2
+    assert json.loads(capsys.readouterr().err)["found"].endswith("midt i innholdet, ved linje 3")
+    assert check(desk, cut) == 2
+    assert "Stopped: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("replace", "code"),
     [

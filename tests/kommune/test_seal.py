@@ -192,6 +192,15 @@ def test_a_wrong_command_line_is_said_so(desk, capsys, more, result, code):
     assert not (desk.folder / "testvik.forsendelse").exists()
 
 
+def test_a_refusal_is_told_in_the_language_asked_for_or_else_the_users(desk, capsys, monkeypatch):
+    monkeypatch.setenv("IPIS_LANGUAGE", "en")
+    nowhere = desk.folder / "finst-ikkje.xml"
+    assert run(desk.seal(nowhere, "--language", "nn")) == 2
+    assert "Stoppa: " in capsys.readouterr().err
+    assert run(desk.seal(nowhere)) == 2
+    assert "Stopped: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", [("--sequence", "0"), ("--sequence", "10000"), ("--language", "sv"), ("--ukjent",)])
 def test_an_option_out_of_bounds_is_wrong_use(desk, capsys, more):
     assert run(desk.seal(testvik.extract(desk.folder), *more)) == 64

@@ -25,6 +25,7 @@ from ipis.kommune.precheck import Outcome
 from ipis.kommune.progress import bars
 from ipis.kommune.season import load_season, tell_trust
 from ipis.kommune.told import Told, told
+from ipis.lib.settings import speak
 from ipis.lib.storage import write_durably
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def check(
     keyring: Annotated[Path | None, typer.Option(help="The keyring that remembers the root and the version.")] = None,
 ) -> int:
     """Check an extract before it is sealed."""
+    speak(language.value)
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         raise Misuse("check.report", file=report)
     first_seen: list[SeasonPack] = []

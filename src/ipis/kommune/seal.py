@@ -34,6 +34,7 @@ from ipis.kommune.pin import draw_feedback_code, read_pin
 from ipis.kommune.progress import bars
 from ipis.kommune.sealing import Prepared, prepare
 from ipis.kommune.season import load_season
+from ipis.lib.settings import speak
 from ipis.lib.storage import flush_folder
 from ipis.validation.catalogue import Level
 from ipis.validation.findings import Report
@@ -63,7 +64,9 @@ def seal(
     contact_email: Annotated[str, typer.Option(help="E-mail of the person with professional responsibility.")],
     out: Annotated[Path, typer.Option(help="The file to write, *.forsendelse.")],
     contact_phone: Annotated[str | None, typer.Option(help="Telephone, preferably mobile.")] = None,
-    language: Annotated[Language, typer.Option(help="Language of mails and feedback.")] = Language.NB,
+    language: Annotated[
+        Language | None, typer.Option(help="Language of mails and feedback, and of messages here.", show_default="nb")
+    ] = None,
     pin_file: Annotated[Path | None, typer.Option(help="A file with the PIN; without it the program asks.")] = None,
     keyring: Annotated[Path | None, typer.Option(help="The folder of the keyring.")] = None,
     sequence: Annotated[
@@ -82,13 +85,15 @@ def seal(
     ] = None,
 ) -> None:
     """Check an extract and seal it to TPF and SSB."""
+    if language is not None:
+        speak(language.value)
     season, ring = load_season(pack, keyring)
     contact = Contact(
         email=_printable(contact_email, _EMAIL_LENGTH, "--contact-email"),
         phone=None if contact_phone is None else _printable(contact_phone, _PHONE_LENGTH, "--contact-phone"),
         pin=read_pin(pin_file, season.collection.pin),
         feedback_code=draw_feedback_code() if feedback_code else None,
-        language=language.value,
+        language=(language or Language.NB).value,
     )
     wish = Wish(contact, out, sequence, Limits(max_part_size, max_file_size))
     console = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_SPOKEN: Final[ContextVar[str]] = ContextVar("spoken", default="")
 
 
 class RoomSettings(BaseModel):
@@ -115,7 +117,12 @@ def is_safe_url(url: str, environment: Environment) -> bool:
     return parts.scheme == "http" and environment.synthetic and host in _LOOPBACK
 
 
+def speak(language: str) -> None:
+    """Let the rest of this command speak the language that its `--language` asks for."""
+    _SPOKEN.set(language)
+
+
 def user_language() -> str:
-    """Choose the language of the command line: nb, nn or en by IPIS_LANGUAGE, else bokmål."""
-    wish = os.environ.get("IPIS_LANGUAGE", "nb")
+    """Choose the language of the command line: nb, nn or en by its own option or IPIS_LANGUAGE, else bokmål."""
+    wish = _SPOKEN.get() or os.environ.get("IPIS_LANGUAGE", "nb")
     return wish if wish in LANGUAGES else "nb"
