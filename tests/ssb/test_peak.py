@@ -1,11 +1,11 @@
 """Helpers at a peak: called when a start is worth it, gone when nothing is due, never left behind."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -20,14 +20,6 @@ STUBBORN = [
     "-c",
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True)\nwhile True: signal.pause()",
 ]
-
-
-def wait_for(holds, seconds=20.0):
-    """Wait until something holds; tells whether it came to."""
-    until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.02)
-    return holds()
 
 
 def queue(count, kind="feedback"):
@@ -159,9 +151,14 @@ def test_a_helper_whose_worker_is_killed_leaves_too(tmp_path, heeds):
     with caller.stdout:
         assert caller.stdout.readline() == "ready\n"
     (pid,) = Path(f"/proc/{caller.pid}/task/{caller.pid}/children").read_text(encoding="ascii").split()
-    caller.kill()
-    caller.wait()
-    assert wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    helper_process = os.pidfd_open(int(pid))
+    try:
+        caller.kill()
+        caller.wait()
+        left, _, _ = select.select([helper_process], [], [], 20.0)
+    finally:
+        os.close(helper_process)
+    assert left
 
 
 def test_without_a_number_there_is_a_helper_for_each_further_core(room, monkeypatch):
