@@ -7,7 +7,6 @@ import email
 import email.policy
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Self
 
 import httpx2
-from aiosmtpd.controller import Controller
 from tests.filsluse.season import Season
+from tests.ports import free_port
+from tests.relay import Relay
 
 from ipis.kernel.canonical import sha256
 from ipis.kernel.push import PushNote, sign_request
@@ -52,15 +52,14 @@ class Portal:
 
     def __init__(self, folder: Path, season: Season) -> None:
         self.folder, self.season, self.mailbox = folder, season, Mailbox()
-        self.port, smtp_port = _free_port(), _free_port()
-        self.smtp = Controller(self.mailbox, hostname="127.0.0.1", port=smtp_port)
+        self.port, self.smtp = free_port(), Relay(self.mailbox)
         self.settings = folder / "settings.toml"
         values = {
             "environment": "demo",
             "data": "filsluse",
             "listen": f"127.0.0.1:{self.port}",
             "public_url": self.url,
-            "smtp_port": smtp_port,
+            "smtp_port": self.smtp.port,
             "mail_from": "filsluse@ssb.test",
             "pack": str(season.pack),
             "clock": "filsluse/clock.json",
@@ -126,9 +125,3 @@ class Portal:
 
 def _ipis() -> list[str]:
     return [sys.executable, "-m", "ipis"]
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])

@@ -1,16 +1,15 @@
 """The three mails: subjects to the letter, whom to forward to, how to know them, no personal data; kept until SMTP takes them."""
 
 import re
-import socket
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 import time_machine
-from aiosmtpd.controller import Controller
 from tests.filsluse.conftest import TESTVIK, TESTVIK_USER, log_in, mails, new_browser, text_of
 from tests.filsluse.season import Season
+from tests.relay import Relay
 
 from ipis.filsluse import notify, trust
 from ipis.filsluse.accounts import make_account
@@ -67,14 +66,11 @@ def relay(portal, monkeypatch):
             taken.append(message_from_bytes(envelope.content, policy=policy.default))
             return "250 OK"
 
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port = asked.getsockname()[1]
-    monkeypatch.setattr(notify, "room_settings", lambda: portal.model_copy(update={"smtp_port": port}))
-    controller = Controller(Keeper(), hostname="127.0.0.1", port=port)
-    controller.start()
+    listener = Relay(Keeper())
+    monkeypatch.setattr(notify, "room_settings", lambda: portal.model_copy(update={"smtp_port": listener.port}))
+    listener.start()
     yield taken
-    controller.stop()
+    listener.stop()
 
 
 @pytest.mark.parametrize("language", ["nb", "nn", "en"])

@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx2
+from tests.ports import free_port
 from tests.tpf import season as cast
 
 from ipis.kernel.clock import turn
@@ -87,7 +87,7 @@ class Room:
     extra: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self):
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         self.write_settings()
         self.run("init")
         self.season = cast.Season(self.folder, cast.read_keys(self.data))
@@ -196,9 +196,3 @@ def send_words(room, files, keyring, pin_file, kommune=cast.TESTVIK, **more):
 
 def _ipis(*words):
     return [sys.executable, "-m", "ipis", *words]
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]

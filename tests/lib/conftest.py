@@ -1,10 +1,9 @@
 """A room of the tests' own: Django set up with the abstract tables of lib made real."""
 
-import socket
-
 import django
 import pytest
 from django.conf import settings
+from tests.relay import Relay
 
 
 def pytest_configure():
@@ -26,8 +25,6 @@ pytest_configure()
 @pytest.fixture
 def sent_mails(tmp_path):
     """Run a real SMTP listener on loopback that keeps what it takes."""
-    from aiosmtpd.controller import Controller
-
     taken = []
 
     class Keeper:
@@ -35,10 +32,7 @@ def sent_mails(tmp_path):
             taken.append(envelope.content)
             return "250 OK"
 
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port = asked.getsockname()[1]
-    controller = Controller(Keeper(), hostname="127.0.0.1", port=port)
-    controller.start()
-    yield port, taken
-    controller.stop()
+    relay = Relay(Keeper())
+    relay.start()
+    yield relay.port, taken
+    relay.stop()

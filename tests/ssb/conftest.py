@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from tests.relay import Relay
 from tests.ssb.fake_tpf import PIN, TESTVIK, YEAR, Content, Tpf, parcel
 
 from ipis.kernel.clock import turn
@@ -211,8 +212,6 @@ def smtp():
     """Give a real SMTP server that keeps what it takes."""
     from email import message_from_bytes, policy
 
-    from aiosmtpd.controller import Controller
-
     class Keep:
         def __init__(self):
             self.messages = []
@@ -225,16 +224,8 @@ def smtp():
             return "250 OK"
 
     handler = Keep()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    handler.port = controller.port
+    relay = Relay(handler)
+    relay.start()
+    handler.port = relay.port
     yield handler
-    controller.stop()
-
-
-def free_port():
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    relay.stop()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from tests.ssb.conftest import IN_WINDOW, free_port, make_pack
+from tests.ports import free_port
+from tests.ssb.conftest import IN_WINDOW, make_pack
 from tests.ssb.fake_tpf import PIN, TESTVIK, YEAR, Content, Parcel, Tpf, parcel
 
 from ipis.kernel.canonical import sha256

@@ -6,7 +6,7 @@ import signal
 from datetime import datetime
 
 import pytest
-from tests.ssb.conftest import free_port
+from tests.ports import free_port
 from tests.ssb.fake_tpf import Content
 from tests.ssb.processes import Ssb
 from tests.ssb.test_post import FakeTpf

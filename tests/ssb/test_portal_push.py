@@ -4,7 +4,7 @@ import os
 import shutil
 
 import pytest
-from tests.ssb.conftest import free_port
+from tests.ports import free_port
 from tests.ssb.fake_portal import FakePortal
 from tests.ssb.feedback_room import closed, due_now, give_back, jobs, opened, tilbakemeldinger, worker
 
