@@ -23,7 +23,6 @@ from ipis.ssb.register.deliveries import (
     lokal,
     newest_sequence,
     open_tables,
-    previous_delivery,
 )
 from ipis.ssb.register.models import AuditEvent, Delivery, Kvittering, Phase
 from ipis.ssb.register.objects import ObjectStore
@@ -90,18 +89,10 @@ class TestWhatCounts:
         assert deliveries_as_of(2016, AT + timedelta(days=1), register="annet") == []
 
 
-class TestBefore:
-    def test_previous_is_the_nearest_lower_number_of_the_same_sender_and_year(self):
-        first, third = delivery(), delivery(3)
-        delivery(2, kommune=NABO)
-        delivery(2, year=2016)
-        assert previous_delivery(third) == first
-        assert previous_delivery(first) is None
-
-    def test_newest_sequence_is_zero_without_any(self):
-        assert newest_sequence("iplos", 2017, TESTVIK, "00") == 0
-        delivery(4)
-        assert newest_sequence("iplos", 2017, TESTVIK, "00") == 4
+def test_newest_sequence_is_zero_without_any():
+    assert newest_sequence("iplos", 2017, TESTVIK, "00") == 0
+    delivery(4)
+    assert newest_sequence("iplos", 2017, TESTVIK, "00") == 4
 
 
 class TestObjects:

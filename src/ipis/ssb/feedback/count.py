@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipis.ssb.feedback.beside import Beside
 from ipis.ssb.packs import pack_of
 from ipis.ssb.tables import indicators
 from ipis.ssb.tables.batch import Counted
@@ -66,8 +65,7 @@ class Counter:
             self._keep(each.delivery, pack, count)
         deliveries = [each.delivery for each in judged]
         uncorrected = _uncorrected(judged, made, pack)
-        beside = Beside.of(deliveries, {one.kommune: self.judge.predecessors(one) for one in deliveries})
-        earlier, before = list(map(beside.last_years, deliveries)), list(map(beside.previous, deliveries))
+        earlier, before = [each.beside.last_years for each in judged], [each.beside.previous for each in judged]
         self._count_missing([*(its[0] for its in earlier if len(its) == 1), *filter(None, before)], known)
         last_year = [self._together(its, known) for its in earlier]
         sides = [

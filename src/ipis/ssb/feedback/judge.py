@@ -15,20 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.ssb.feedback.about_delivery import judge_delivery
+from ipis.ssb.feedback.beside import beside_many
 from ipis.ssb.feedback.feilliste import STORED, Keyed, make_feilliste
 from ipis.ssb.feedback.kept import Kept
 from ipis.ssb.intake.contact import contact_of
 from ipis.ssb.packs import packs
 from ipis.ssb.register.answers import answers_of
-from ipis.ssb.register.deliveries import (
-    joined_tables,
-    key_tables,
-    last_years,
-    lokal,
-    open_tables,
-    previous_delivery,
-    shown_keys,
-)
+from ipis.ssb.register.deliveries import joined_tables, key_tables, lokal, open_tables, shown_keys
 from ipis.ssb.register.objects import ObjectStore
 from ipis.ssb.register.supplied import RegisterView
 from ipis.ssb.tables.batch import Counted
@@ -46,6 +39,7 @@ if TYPE_CHECKING:
 
     from ipis.kernel.sealed import Identity
     from ipis.kernel.seasonpack import SeasonPack
+    from ipis.ssb.feedback.beside import Beside
     from ipis.ssb.register.models import Delivery
     from ipis.ssb.settings import SsbSettings
     from ipis.validation.catalogue import Rule
@@ -61,6 +55,7 @@ class Judged:
     delivery: Delivery
     tables: Mapping[str, pa.Table]
     """As it was delivered."""
+    beside: Beside
     findings: pa.Table
     staff: pa.Table
     counted: Counted
@@ -98,12 +93,15 @@ class Judge:
 
     def judge_many(self, deliveries: Sequence[Delivery], pack: SeasonPack, languages: Sequence[str]) -> list[Judged]:
         """Run the rules over deliveries of the pack's year; `languages` are those of their municipalities."""
+        if not deliveries:
+            return []
         collection = pack.collection
+        beside = beside_many(deliveries, self._successors(pack))
         tables = [open_tables(delivery, self.store) for delivery in deliveries]
         supplied = self.register.supply(deliveries, tables, self.store, collection)
         contents = [
-            Content(its, delivery.header, self._last_years_tables(delivery))
-            for its, delivery in zip(supplied, deliveries, strict=True)
+            Content(its, delivery.header, self._joined(each.last_years))
+            for its, delivery, each in zip(supplied, deliveries, beside, strict=True)
         ]
         nation = self.nation(pack)
         reports = run_many(collection, contents, at="S", nation=None if nation is None else nation.lookups)
@@ -117,21 +115,19 @@ class Judge:
             told = findings_of(all_of, report.findings.texts.rules)
             found.append(all_of)
             counted.append(Counted(left, delivery.header, outcomes, told))
-        if not deliveries:
-            return []
         stored = _as_stored(found, deliveries, languages, reports[0].findings.texts)
         told_rules = _told(rulebook.of(collection).rules)
         return [
-            Judged(delivery, given, *_parted(its, told_rules), count)
-            for delivery, given, its, count in zip(deliveries, tables, stored, counted, strict=True)
+            Judged(delivery, given, each, *_parted(its, told_rules), count)
+            for delivery, given, each, its, count in zip(deliveries, tables, beside, stored, counted, strict=True)
         ]
 
     def feilliste(self, judged: Judged, pack: SeasonPack, language: str) -> pa.Table:
         """Compare with the delivery before; findings that were never kept (its feedback failed) are made anew."""
         delivery, layout = judged.delivery, pack.collection.layout
-        answers = answers_of(delivery, self.store, layout, self.predecessors(delivery))
+        answers = answers_of(delivery, self.store, layout, judged.beside.predecessors)
         now = self._keyed(delivery, judged.tables, judged.findings, pack)
-        before = previous_delivery(delivery)
+        before = judged.beside.previous
         if before is None:
             return make_feilliste(now, None, answers)
         kept = self.kept.findings(before)
@@ -139,20 +135,19 @@ class Judge:
         keyed = self._keyed(before, key_tables(before, self.store, layout), earlier, pack)
         return make_feilliste(now, keyed, answers)
 
-    def _last_years_tables(self, delivery: Delivery) -> Mapping[str, pa.Table] | None:
-        earlier = last_years(delivery, self.predecessors(delivery))
-        return joined_tables([open_tables(one, self.store) for one in earlier]) if earlier else None
+    def _joined(self, deliveries: Sequence[Delivery]) -> Mapping[str, pa.Table] | None:
+        return joined_tables([open_tables(one, self.store) for one in deliveries]) if deliveries else None
 
     def nation(self, pack: SeasonPack) -> Nation | None:
         """Give the nation as last published, of the pack's year or the newest before."""
         return last_published(self.store, pack.register, pack.year)
 
-    def predecessors(self, delivery: Delivery) -> tuple[str, ...]:
-        """Name the municipalities that became this one since the year before, by that year's list of successors."""
-        for pack, _ in packs(self.settings):
-            if (pack.register, pack.year) == (delivery.register, delivery.year - 1):
-                return tuple(old for old, new in pack.collection.successors.items() if new == delivery.kommune)
-        return ()
+    def _successors(self, pack: SeasonPack) -> Mapping[str, str]:
+        """Name what municipalities became since the year before a pack's, by that year's own list."""
+        for other, _ in packs(self.settings):
+            if (other.register, other.year) == (pack.register, pack.year - 1):
+                return other.collection.successors
+        return {}
 
     def _keyed(self, delivery: Delivery, tables: Mapping[str, pa.Table], findings: pa.Table, pack: SeasonPack) -> Keyed:
         """Put the sender's own keys beside findings of a delivery with these tables."""

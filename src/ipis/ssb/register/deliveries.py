@@ -1,4 +1,4 @@
-"""What the register answers: which deliveries count as of an instant, their tables, the one before, and `lokal`.
+"""What the register answers: which deliveries count as of an instant, their tables, and `lokal`.
 
 What counts is a list of deliveries; a publication stores its list. Nothing here changes a delivery.
 """
@@ -12,17 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from django.db import models
 
 from ipis.kernel.answers import SVAR
 from ipis.kernel.errors import OurFault
 from ipis.ssb.register.models import Delivery, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from datetime import datetime
-
-    from django.db.models import QuerySet
 
     from ipis.kernel.layout import Layout
     from ipis.ssb.register.objects import ObjectStore
@@ -73,26 +70,6 @@ def counts_for(delivery: Delivery, release: Release) -> bool:
     return delivery.phase in COUNTS[release] or (delivery.reopened and release is Release.JUNE)
 
 
-def previous_delivery(delivery: Delivery) -> Delivery | None:
-    """Give the delivery of the same sender and year with the nearest lower sequence, or None."""
-    return _same_sender(delivery).filter(sequence__lt=delivery.sequence).order_by("-sequence").first()
-
-
-def last_years(delivery: Delivery, predecessors: Iterable[str] = ()) -> list[Delivery]:
-    """Give the newest deliveries of the year before by this sender, or by the municipalities that became it.
-
-    As they stood when this one was loaded. Predecessors count with all their districts.
-    """
-    before = Delivery.objects.filter(
-        register=delivery.register, year=delivery.year - 1, loaded_at__lt=delivery.loaded_at
-    ).filter(
-        models.Q(kommune=delivery.kommune, bydel=delivery.bydel)
-        | models.Q(kommune__in=set(predecessors) - {delivery.kommune})
-    )
-    found = {(one.kommune, one.bydel): one for one in before.order_by("sequence")}
-    return [found[key] for key in sorted(found)]
-
-
 def joined_tables(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
     """Put the tables of several deliveries together as if they were one: rows and persons are numbered on."""
     if len(parts) == 1:
@@ -122,7 +99,14 @@ def newest_sequence(register: str, year: int, kommune: str, bydel: str) -> int:
 
 def same_content(delivery_of: Delivery) -> Delivery | None:
     """Find an earlier delivery of the same sender and year with the same content (K014)."""
-    return _same_sender(delivery_of).filter(content_sha256=delivery_of.content_sha256).order_by("sequence").first()
+    same = Delivery.objects.filter(
+        register=delivery_of.register,
+        year=delivery_of.year,
+        kommune=delivery_of.kommune,
+        bydel=delivery_of.bydel,
+        content_sha256=delivery_of.content_sha256,
+    )
+    return same.exclude(forsendelse=delivery_of.forsendelse).order_by("sequence").first()
 
 
 def open_tables(delivery: Delivery, store: ObjectStore) -> dict[str, pa.Table]:
@@ -190,10 +174,3 @@ def _read(delivery: Delivery, store: ObjectStore, name: str, columns: Container[
             return file.read(wanted, use_threads=False)
     except FileNotFoundError:
         raise OurFault("ssb.object_missing", forsendelse=delivery.forsendelse, file=name) from None
-
-
-def _same_sender(delivery: Delivery) -> QuerySet[Delivery]:
-    rows = Delivery.objects.filter(
-        register=delivery.register, year=delivery.year, kommune=delivery.kommune, bydel=delivery.bydel
-    )
-    return rows.exclude(forsendelse=delivery.forsendelse)
