@@ -41,3 +41,10 @@ def test_a_long_value_is_cut(capsys):
     configure("kiosk")
     get_logger().info("long", text="x" * 5000)
     assert len(json.loads(capsys.readouterr().err.splitlines()[-1])["text"]) <= 300
+
+
+def test_a_number_at_the_cut_is_withheld_whole(capsys):
+    """Cut first, its beginning would look like no number."""
+    configure("kiosk")
+    get_logger().info("long", text="x" * 289 + " 01815012352")
+    assert "018150" not in capsys.readouterr().err

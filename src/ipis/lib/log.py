@@ -65,5 +65,5 @@ def _withhold(_logger: object, _method: str, event: MutableMapping[str, object])
         elif isinstance(value, BaseException):
             event[key] = type(value).__name__
         elif isinstance(value, str):
-            event[key] = _IDENTITY_LIKE.sub("<number withheld>", value[:_LONGEST])
+            event[key] = _IDENTITY_LIKE.sub("<number withheld>", value)[:_LONGEST]
     return event
