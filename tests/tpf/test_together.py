@@ -5,6 +5,7 @@ import hmac
 from collections import Counter
 
 import pytest
+from django.db import OperationalError
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.tpf import season as cast
@@ -16,7 +17,7 @@ from ipis.kernel.forsendelse import Limits
 from ipis.kernel.receipt import check_tree
 from ipis.kernel.secret import Secret
 from ipis.lib.jobs import JobState, LostClaimError
-from ipis.tpf import accept, arrival, mapping, quota
+from ipis.tpf import accept, arrival, mapping, notices, quota
 from ipis.tpf.models import Audit, Forsendelse, Job, Outbox, QuotaSet, ReceiptRow, SenderKey, Upload
 from ipis.tpf.together import at_once, each, in_groups
 from ipis.tpf.transitions import ParcelState, UploadState
@@ -103,6 +104,30 @@ def test_a_damaged_file_is_refused_and_its_neighbours_go_on(three, work, batches
     assert nabo.get(place).json()["problem"]["code"].startswith("parcel.")
     assert Outbox.objects.get(purpose__startswith="refused").recipient == demo_address(cast.NABO)
     assert_exactly_once()
+
+
+def test_a_refusal_that_could_not_be_written_is_made_again(three, work, monkeypatch, room):
+    """What the file was is known from the file alone: it goes when its refusal stands."""
+    testvik, nabo, _ = three
+    path = nabo.seal()
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    testvik.upload(testvik.seal())
+    place = nabo.upload(path)
+
+    def full(*_):
+        raise OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notices, "refused", full)
+        work()
+    assert nabo.get(place).json()["state"] == "stored"
+    work()
+    assert nabo.get(place).json()["problem"]["code"].startswith("parcel.")
+    assert states() == {cast.TESTVIK: ParcelState.DONE}
+    assert_exactly_once()
+    assert not [*room.parcels.iterdir(), *room.uploads.iterdir()]
 
 
 def test_one_that_breaks_the_format_is_rejected_and_its_neighbours_go_on(three, work, monkeypatch):

@@ -189,8 +189,9 @@ def _end_overtaken(accepted: Sequence[Forsendelse], bench: Bench) -> None:
     newest = {parcel.enrolment_id: parcel.sequence for parcel in accepted}
     for other in Forsendelse.objects.filter(enrolment__in=newest, state=ParcelState.ARRIVING):
         if other.sequence <= newest[other.enrolment_id]:
-            _refuse_whole(other, Refused("tpf.sequence", found=other.sequence, newest=newest[other.enrolment_id]))
-            transaction.on_commit(partial(remove_folder, folder(bench.settings, other)))
+            _refuse_whole(
+                other, Refused("tpf.sequence", found=other.sequence, newest=newest[other.enrolment_id]), bench
+            )
 
 
 def _enrol_sender_keys(accepted: Sequence[Laid], known: Known, bench: Bench) -> None:
@@ -209,17 +210,14 @@ def _enrol_sender_keys(accepted: Sequence[Laid], known: Known, bench: Bench) -> 
 
 
 def _refuse(one: Arrival, error: IpisError, bench: Bench) -> None:
-    """Refuse a file: its bytes go, its code stays to be told, and the registered address hears of a refusal.
+    """Refuse a file: its code stays to be told, the registered address hears of a refusal, and then its bytes go.
 
     When the whole was refused at its last file, the parts that its other files brought go too.
     """
-    remove_staged([one.upload], bench.settings)
     whole = one.parcel if isinstance(one, Laid) and one.parts else None
-    if whole is not None:
-        remove_folder(folder(bench.settings, whole))
     with transaction.atomic():
         if whole is not None:
-            _refuse_whole(Forsendelse.objects.get(pk=whole.pk), error)
+            _refuse_whole(Forsendelse.objects.get(pk=whole.pk), error, bench)
         upload = Upload.objects.select_related("enrolment").get(pk=one.upload.pk)
         upload.go(UploadState.REFUSED)
         upload.note_problem(error)
@@ -228,9 +226,12 @@ def _refuse(one: Arrival, error: IpisError, bench: Bench) -> None:
         if not isinstance(error, TryLater):
             notices.refused(upload.enrolment, f"upload-{upload.public_id}", bench.clock.now())
         one.job.finish()
+    remove_staged([one.upload], bench.settings)
 
 
-def _refuse_whole(parcel: Forsendelse, error: IpisError) -> None:
+def _refuse_whole(parcel: Forsendelse, error: IpisError, bench: Bench) -> None:
+    """Refuse a forsendelse in the caller's transaction; its folder goes when that stands."""
     parcel.go(ParcelState.REFUSED)
     parcel.note_problem(error)
     parcel.save()
+    transaction.on_commit(partial(remove_folder, folder(bench.settings, parcel)))
