@@ -9,7 +9,7 @@ from django.db import transaction
 from ipis.kernel.errors import Refused
 from ipis.kernel.receipt import CAUSED_BY, ISSUER
 from ipis.tpf.models import Audit, Forsendelse, ReceiptRow
-from ipis.tpf.transitions import ParcelState
+from ipis.tpf.transitions import UNACCEPTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,7 @@ def find_parcel(identifier: str, session: Session) -> Forsendelse:
     tries = Forsendelse.objects.select_related("enrolment").filter(
         identifier=identifier, enrolment__kommune=own.kommune, enrolment__bydel=own.bydel
     )
-    waiting = (ParcelState.ARRIVING, ParcelState.REFUSED)
-    found = tries.exclude(state__in=waiting).first() or tries.order_by("-pk").first()
+    found = tries.exclude(state__in=UNACCEPTED).first() or tries.order_by("-pk").first()
     if found is None:
         raise Refused("tpf.no_parcel")
     return found
