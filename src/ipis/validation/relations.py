@@ -70,6 +70,21 @@ class _Source:
     written: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is derived of one relation in one phase: the columns by their levels, and the SQL that makes each."""
+
+    name: str
+    owner: str
+    columns: list[Derived]
+    pieces: Mapping[str, stages.Piece]
+
+    @property
+    def names(self) -> list[str]:
+        """Name the columns."""
+        return [made.declaration.name for made in self.columns]
+
+
 @dataclass(slots=True)
 class Relations:
     """The relations of one run by their newest names, the states of fields, and the columns that failed.
@@ -276,56 +291,65 @@ class Relations:
             by_phase.setdefault(made.phase, {}).setdefault(made.declaration.owner, []).append(made)
         number = 0
         for _, owners in sorted(by_phase.items()):
-            names = {}
+            steps = []
             for owner, columns in owners.items():
                 number += 1
-                names[owner] = self._keep(f"s{number}", owner, sorted(columns, key=lambda made: made.level))
-            self.names.update(names)
+                in_order = sorted(columns, key=lambda made: made.level)
+                steps.append(_Step(f"s{number}", owner, in_order, self._pieces(owner, in_order)))
+            self.engine.ahead([self._added(step) for step in steps if self._has_rows(step.owner)])
+            self.names.update({step.owner: self._keep(step) for step in steps})
 
-    def _keep(self, name: str, owner: str, columns: list[Derived]) -> str:
-        pieces = self._pieces(owner, columns)
+    def _keep(self, step: _Step) -> str:
+        owner = step.owner
         if not self._has_rows(owner):
-            self.engine.view(f"v{name}", self._nested(owner, columns, pieces))
-            return f"v{name}"
+            self.engine.view(f"v{step.name}", self._nested(step))
+            return f"v{step.name}"
         before = self.sources[owner], self.names[owner]
         try:
-            return self._in_steps(name, owner, columns, pieces)
+            return self._kept_apart(step)
         except ScanFailed:
             # The language should have excluded it: find the culprit, go on without it, and say so.
             self.sources[owner], self.names[owner] = before
-            return self._kept(name, owner, columns, self._without_culprits(owner, columns, pieces))
+            return self._kept(replace(step, pieces=self._without_culprits(step)))
 
-    def _in_steps(self, name: str, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
+    def _kept_apart(self, step: _Step) -> str:
         """Derive few rows all at once. Of many rows, what sorts them is derived alone: nothing else is sorted along."""
-        if self.engine.distributed or len(self.deliveries[owner]) < _MANY_ROWS:
-            return self._kept(name, owner, columns, pieces)
-        steps: list[list[Derived]] = []
-        for level in sorted({made.level for made in columns}):
-            now = [made for made in columns if made.level == level]
+        if self.engine.distributed or len(self.deliveries[step.owner]) < _MANY_ROWS:
+            return self._kept(step)
+        parts: list[list[Derived]] = []
+        for level in sorted({made.level for made in step.columns}):
+            now = [made for made in step.columns if made.level == level]
             light = [made for made in now if made.declaration.kind in kinds.LIGHT]
-            steps += [[made] for made in now if made not in light]
-            steps += [light] if light else []
-        for number, step in enumerate(steps):
-            made = {column.declaration.name: pieces[column.declaration.name] for column in step}
-            self.names[owner] = self._kept(f"{name}_{number}", owner, step, made)
-        return self.names[owner]
+            parts += [[made] for made in now if made not in light]
+            parts += [light] if light else []
+        for number, columns in enumerate(parts):
+            pieces = {made.declaration.name: step.pieces[made.declaration.name] for made in columns}
+            part = _Step(f"{step.name}_{number}", step.owner, columns, pieces)
+            self.names[step.owner] = self._kept(part)
+        return self.names[step.owner]
 
-    def _kept(self, name: str, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
+    def _kept(self, step: _Step) -> str:
         """Derive columns and put them beside those that are there; only what is new is read out of the engine."""
-        select = self._nested(owner, columns, pieces)
         if self.engine.distributed:
-            self.engine.keep(name, select)
-            return name
-        added = [made.declaration.name for made in columns]
-        flags = [f"{column}__bad" for column in added if column in self.dirty[owner]]
-        answer = self.engine.query(f"SELECT _at, {', '.join(map(quote, added + flags))} FROM ({select})")
-        table, order = self.sources[owner].table, _in_order(answer)
-        for column in added + flags:
+            self.engine.keep(step.name, self._nested(step))
+            return step.name
+        answer = self.engine.query(self._added(step))
+        source, added = self.sources[step.owner], [*step.names, *self._flags(step)]
+        table, order = source.table, _in_order(answer)
+        for column in added:
             values = answer[column] if order is None else answer[column].combine_chunks().take(order)
             table = table.append_column(column, values)
-        clean = [f"FALSE AS {quote(f'{column}__bad')}" for column in added if column not in self.dirty[owner]]
-        self.sources[owner] = _Source(table, [*self.sources[owner].written, *map(quote, added + flags), *clean])
-        return self._expose(name, self.sources[owner])
+        clean = [f"FALSE AS {quote(f'{name}__bad')}" for name in step.names if name not in self.dirty[step.owner]]
+        self.sources[step.owner] = _Source(table, [*source.written, *map(quote, added), *clean])
+        return self._expose(step.name, self.sources[step.owner])
+
+    def _added(self, step: _Step) -> str:
+        """Write the query for the columns that are derived, and for their flags."""
+        asked = ", ".join(map(quote, [*step.names, *self._flags(step)]))
+        return f"SELECT _at, {asked} FROM ({self._nested(step)})"
+
+    def _flags(self, step: _Step) -> list[str]:
+        return [f"{name}__bad" for name in step.names if name in self.dirty[step.owner]]
 
     def shown(self, relation: str, column: Column, places: NDArray[np.intp]) -> pa.Array:
         """Give the values of a column on some rows, as messages name them."""
@@ -367,30 +391,30 @@ class Relations:
                 self.dirty[owner] |= {name}
         return pieces
 
-    def _nested(self, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]) -> str:
+    def _nested(self, step: _Step) -> str:
         """Write the columns of one phase, each level around the one that it needs."""
-        source, select = self.names[owner], f"SELECT * FROM {self.names[owner]}"
-        for level in sorted({made.level for made in columns}):
-            now = [made for made in columns if made.level == level and made.declaration.name in pieces]
+        relation = self.names[step.owner]
+        source, select = relation, f"SELECT * FROM {relation}"
+        for level in sorted({made.level for made in step.columns}):
+            now = [made for made in step.columns if made.level == level and made.declaration.name in step.pieces]
             if now:
                 types = {made.declaration.name: made.info.type for made in now}
-                stands = source == self.names[owner] and len(now) > 1 and not self.engine.distributed
-                select = stages.stage(source, {name: pieces[name] for name in types}, types, stands=stands)
+                stands = source == relation and len(now) > 1 and not self.engine.distributed
+                select = stages.stage(source, {name: step.pieces[name] for name in types}, types, stands=stands)
                 source = f"({select})"
         return select
 
-    def _without_culprits(
-        self, owner: str, columns: list[Derived], pieces: Mapping[str, stages.Piece]
-    ) -> dict[str, stages.Piece]:
+    def _without_culprits(self, step: _Step) -> dict[str, stages.Piece]:
         """Try the columns one by one, and put nothing in place of those that fail."""
         sound: dict[str, stages.Piece] = {}
-        for made in columns:
+        for made in step.columns:
             column = made.declaration.name
-            sound[column] = pieces[column]
+            sound[column] = step.pieces[column]
             try:
-                self.engine.query(f"SELECT _at, {quote(column)} FROM ({self._nested(owner, columns, sound)})")
+                nested = self._nested(replace(step, pieces=sound))
+                self.engine.query(f"SELECT _at, {quote(column)} FROM ({nested})")
             except ScanFailed as error:
-                self.failed[owner, column] = str(error)
+                self.failed[step.owner, column] = str(error)
                 sound[column] = stages.nothing(made.info.type)
         return sound
 

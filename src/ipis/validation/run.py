@@ -189,8 +189,10 @@ class _Runner:
         scans: dict[str, list[_Column]] = {}
         for column, over in self._expression_columns(active):
             scans.setdefault(over, []).append(column)
+        with_rows = {over: columns for over, columns in scans.items() if len(self.relations.deliveries[over])}
+        self.relations.engine.ahead([self._statement(*scan) for scan in with_rows.items()])
         for over, columns in scans.items():
-            if len(self.relations.deliveries[over]):
+            if over in with_rows:
                 self._scan(over, columns)
             else:
                 self.tally.count_nothing(column.made.rule.id for column in columns)
@@ -237,10 +239,21 @@ class _Runner:
                 continue
             yield _Column(made, *made.conditions(scope)), rule.over
 
+    def _flags(self, over: str, columns: list[_Column]) -> list[str]:
+        return self.relations.flags(over, {name for column in columns for name in column.made.unsure})
+
+    def _statement(self, over: str, columns: list[_Column]) -> str:
+        """Write the scan of a relation for the conditions of its rules, and for the flags that they ask for."""
+        written = [f"{sql.quote(f'{name}__bad')} AS b{place}" for place, name in enumerate(self._flags(over, columns))]
+        for place, column in enumerate(columns):
+            written += [f"{column.where} AS w{place}"] if column.where else []
+            written += [f"{column.require} AS v{place}"]
+        return f"SELECT _at, {', '.join(written)} FROM {self.relations.names[over]}"
+
     def _scan(self, over: str, columns: list[_Column]) -> None:
-        flags = self.relations.flags(over, {name for column in columns for name in column.made.unsure})
+        flags = self._flags(over, columns)
         try:
-            answer = self.relations.engine.query(_statement(self.relations.names[over], columns, flags))
+            answer = self.relations.engine.query(self._statement(over, columns))
         except ScanFailed as error:
             if len(columns) > 1:
                 # One rule must not spoil the others: run them one by one, and name the culprit.
@@ -318,11 +331,3 @@ class _Runner:
 
     def _not_assessed(self, rule: Rule, reason: str) -> None:
         self.tally.not_assessed(rule.id, reason, self.relations.deliveries.get(rule.over or rule.record))
-
-
-def _statement(relation: str, columns: list[_Column], flags: list[str]) -> str:
-    written = [f"{sql.quote(f'{name}__bad')} AS b{place}" for place, name in enumerate(flags)]
-    for place, column in enumerate(columns):
-        written += [f"{column.where} AS w{place}"] if column.where else []
-        written += [f"{column.require} AS v{place}"]
-    return f"SELECT _at, {', '.join(written)} FROM {relation}"

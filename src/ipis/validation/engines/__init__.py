@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from types import TracebackType
 
     import pyarrow as pa
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 FEW_ROWS = 100_000
-"""Up to here one thread is faster than two, and opening a database and planning would cost more than the rules do."""
+"""Up to here a statement is faster in one thread than in two, and opening and planning would cost more than the rules.
+
+Two statements at once still pay (`Engine.ahead`)."""
 
 
 class ScanFailed(Exception):
@@ -50,6 +52,9 @@ class Engine(Protocol):
 
     def query(self, select: str) -> pa.Table:
         """Run a SELECT and read its result to the end; raises `ScanFailed`."""
+
+    def ahead(self, selects: Sequence[str]) -> None:
+        """Be told of SELECTs that `query` is asked for next and that do not need each other: they may run at once."""
 
     def close(self) -> None:
         """Forget all tables and give back what the engine holds."""

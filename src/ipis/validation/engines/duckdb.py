@@ -4,7 +4,9 @@ External access is off (allowed folders would still permit writing), Python name
 configuration is locked before the first statement of ours.
 
 Runs of one kind over few rows write the same statements, and planning them costs more than running them. Such a run
-leaves its database, emptied of every row, to the next of its kind: views stand, and plans are made once.
+leaves its database, emptied of every row, to the next of its kind: views stand, and plans are made once. It has a
+second connection to it, with names and plans of its own, for statements that do not need each other: one statement over
+few rows is no work for two cores, two are.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import atexit
 import os
 import threading
 import warnings
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -23,7 +26,7 @@ from ipis.validation.dialect import DuckDBDialect
 from ipis.validation.engines import FEW_ROWS, ScanFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     import pyarrow as pa
@@ -37,6 +40,7 @@ _SETTINGS: Mapping[str, str | bool | int] = {
 }
 # The copy that it warns of is of few rows: binding the statement once more, as `sql` does, costs more than that.
 warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
+_TWO_CORES = (os.cpu_count() or 1) > 1
 _IDLE_MOST = 4
 _STATEMENTS_MOST = 200
 """A database with more than these has seen runs that were not alike: it is cleared."""
@@ -86,6 +90,18 @@ class _Database:
     made: dict[str, str] = field(default_factory=dict)
     plans: dict[str, duckdb.Statement | None] = field(default_factory=dict)
     planned: int = 0
+    _second: _Database | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether rows of a SELECT are kept here."""
+        return "TABLE" in self.made.values()
+
+    def second(self) -> _Database:
+        """Give the second connection to this database, which has names and plans of its own."""
+        if self._second is None:
+            self._second = _Database(self.connection.cursor(), lasting=True)
+        return self._second
 
     def register(self, name: str, table: pa.Table) -> None:
         """Put a table behind a name; another schema is another table, and nothing planned holds any longer."""
@@ -128,14 +144,23 @@ class _Database:
             self.plans[select] = plan
         return self.connection.execute(plan).to_arrow_table()
 
+    def answers(self, selects: Iterable[str]) -> dict[str, pa.Table]:
+        """Run queries one after the other; one that fails is left without an answer."""
+        answers = {}
+        for select in selects:
+            with suppress(duckdb.Error):
+                answers[select] = self.query(select)
+        return answers
+
     def leave(self) -> None:
         """Let go of every row; of a lasting database names and plans stand, unless there are too many of them."""
-        kept = "TABLE" in self.made.values()
-        if not self.lasting or kept or len(self.plans) > _STATEMENTS_MOST:
+        if not self.lasting or self.kept or len(self.plans) > _STATEMENTS_MOST:
             self.clear()
         for held in self.held.values():
             held.empty()
         self.confirmed.clear()
+        if self._second is not None:
+            self._second.leave()
 
     def clear(self) -> None:
         """Let go of everything."""
@@ -145,12 +170,21 @@ class _Database:
             self.connection.unregister(name)
         for each in (self.held, self.views, self.confirmed, self.made):
             each.clear()
+        if self._second is not None:
+            self._second.clear()
 
     def forget_plans(self) -> None:
         """Forget the plans: what they were made over has changed."""
         self.connection.execute("".join(f"DEALLOCATE p{number};" for number in range(1, self.planned + 1)))
         self.plans.clear()
         self.planned = 0
+
+    def close(self) -> None:
+        """Close both connections, and with the last one the database."""
+        if self._second is not None:
+            self._second.close()
+        self.connection.close()
+        self.held.clear()
 
 
 _idle: dict[Hashable, _Database] = {}
@@ -171,7 +205,7 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 @atexit.register
 def _close_idle() -> None:
     while _idle:
-        _idle.popitem()[1].connection.close()
+        _idle.popitem()[1].close()
 
 
 class DuckDB:
@@ -185,6 +219,8 @@ class DuckDB:
         self._small, self._kind = rows <= FEW_ROWS, kind
         self._taken: _Database | None = None
         self._sound = True
+        self._named: list[tuple[str, pa.Table | str]] = []
+        self._answers: dict[str, pa.Table] = {}
 
     @property
     def _database(self) -> _Database:
@@ -203,11 +239,13 @@ class DuckDB:
     def register(self, name: str, table: pa.Table) -> None:
         """Make an Arrow table readable under a name."""
         self._database.register(name, table)
+        self._named.append((name, table))
 
     def view(self, name: str, select: str) -> None:
         """Give a SELECT a name."""
         with self._watched():
             self._database.view(name, select)
+        self._named.append((name, select))
 
     def keep(self, name: str, select: str) -> None:
         """Keep the rows of a SELECT."""
@@ -216,12 +254,38 @@ class DuckDB:
 
     def query(self, select: str) -> pa.Table:
         """Run one query and read its result to the end (an open result blocks the next statement)."""
+        answer = self._answers.pop(select, None)
+        if answer is not None:
+            return answer
         with self._watched():
             return self._database.query(select)
+
+    def ahead(self, selects: Sequence[str]) -> None:
+        """Run small queries on two connections at once; one that fails has no answer yet, and fails when asked for."""
+        if len(selects) < 2 or not _TWO_CORES or not self._database.lasting or self._database.kept:
+            return
+        ours, others = _shared_out(selects)
+        with self._watched(), ThreadPoolExecutor(1) as beside:
+            begun = beside.submit(self._answers_of_second, others)
+            self._answers = self._database.answers(ours)
+            self._answers |= begun.result()
+
+    def _answers_of_second(self, selects: Sequence[str]) -> dict[str, pa.Table]:
+        """Run queries on the second connection, once it has been told the names given since it was last asked."""
+        second = self._database.second()
+        for name, meant in self._named:
+            if isinstance(meant, str):
+                second.view(name, meant)
+            else:
+                second.register(name, meant)
+        self._named.clear()
+        return second.answers(selects)
 
     def close(self) -> None:
         """Forget everything; a small database in which nothing failed is left, without a row, to the next run."""
         database, self._taken = self._taken, None
+        self._named.clear()
+        self._answers.clear()
         if database is None:
             return
         if self._small and self._sound:
@@ -230,8 +294,7 @@ class DuckDB:
                 if self._kind not in _idle and len(_idle) < _IDLE_MOST:
                     _idle[self._kind] = database
                     return
-        database.connection.close()
-        database.held.clear()
+        database.close()
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -240,6 +303,17 @@ class DuckDB:
         except duckdb.Error as error:
             self._sound = False
             raise ScanFailed(type(error).__name__) from None
+
+
+def _shared_out(selects: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Share queries out to two, the longest first: a statement's length tells its time well enough.
+
+    The same queries are always shared out alike: each is planned on one connection only.
+    """
+    shares: tuple[list[str], list[str]] = ([], [])
+    for select in sorted(selects, key=len, reverse=True):
+        min(shares, key=lambda share: sum(map(len, share))).append(select)
+    return shares
 
 
 def _opened(small: bool, kind: Hashable) -> _Database:  # noqa: FBT001 -- of this module alone

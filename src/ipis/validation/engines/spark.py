@@ -18,7 +18,7 @@ from ipis.validation.engines import ScanFailed
 from ipis.validation.engines.cluster import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from pyspark.sql import DataFrame
@@ -103,6 +103,9 @@ class Spark:
             raise
         except Exception as error:  # noqa: BLE001 -- as above
             raise ScanFailed(_kind(error)) from None
+
+    def ahead(self, selects: Sequence[str]) -> None:
+        """Do nothing yet: every statement has the whole cluster."""
 
     def close(self) -> None:
         """Drop the views and kept rows of this run; the cluster stays for the next."""
