@@ -10,7 +10,7 @@ from tests.validation.author import workshop
 
 from ipis.kernel.answers import SVAR
 from ipis.kernel.collection import packaged
-from ipis.kernel.definitions import packaged_years
+from ipis.kernel.definitions import DefinitionFolder, packaged_years
 from ipis.kernel.rows import part_schema
 
 YEARS = packaged_years("iplos")
@@ -93,6 +93,79 @@ def test_a_rule_is_tried_on_tables_and_on_folders_of_tables(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "alle" in shown
     assert "50.0" in shown
+
+
+def synth(capsys, out, kommune, *more):
+    """Draw an extract as `ipis synth` writes it, the list of its faults beside it."""
+    place = ("--collection", "iplos", "--year", NEWEST, "--kommune", kommune)
+    words = ("synth", *place, "--persons", 400, "--faults", 0.5)
+    assert workshop.ipis(*words, "--out", out, *more) == 0
+    capsys.readouterr()
+    return out
+
+
+@pytest.mark.parametrize("form", ["xml", "csv", "parquet"])
+def test_a_rule_finds_in_drawn_extracts_what_is_listed_beside_them(tmp_path, capsys, form):
+    """The list is no table beside an extract; each place is named by its extract's header."""
+    listed = {}
+    for kommune, name in (("0403", "Hamar"), ("0412", "Ringsaker")):
+        out = synth(capsys, tmp_path / "alle" / name, kommune, "--at-ssb", "--format", form)
+        faults = (out / "faults.csv").read_text(encoding="utf-8").splitlines()
+        listed[kommune, "00", name] = sum(line.startswith("K031,") for line in faults)
+    assert all(listed.values())
+    places = [tmp_path / "alle", tmp_path / "alle" / "Hamar", next((tmp_path / "alle" / "Hamar").glob("0403*"))]
+    everywhere, *alone = (workshop.answer(capsys, "rules", "try", "K031", "--on", place)[1] for place in places)
+    assert {(hit["kommune"], hit["bydel"], hit["name"]): hit["breach"] for hit in everywhere} == listed
+    assert all(hits == [hit for hit in everywhere if hit["kommune"] == "0403"] for hits in alone)
+
+
+def test_the_rows_of_an_extract_are_judged_where_what_only_the_chain_knows_is_not_asked_for(tmp_path, capsys):
+    """Identity numbers are left aside, as of any table, and so is what they tell."""
+    xml = synth(capsys, tmp_path / "a", "0403")
+    _, (hit,) = workshop.answer(capsys, "rules", "try", "K025", "--on", xml)
+    assert (hit["ok"], hit["breach"], hit["reasons"]) == (0, 0, {"no_identity": 400})
+
+
+def test_tables_go_before_an_extract_beside_them_and_an_unknown_name_is_told(tmp_path, capsys):
+    both = synth(capsys, tmp_path / "a", "0403")
+    (both / "tjenster.csv").write_text("brukerNr;kode\n1;15\n", encoding="utf-8")
+    _, error = workshop.refusal(capsys, "rules", "try", "K031", "--on", both)
+    assert (error["code"], "tjenster.csv" in error["found"]) == ("author.unknown_table", True)
+    (both / "tjenster.csv").rename(both / "tjeneste.csv")
+    (both / "faults.csv").unlink()
+    _, (hit,) = workshop.answer(capsys, "rules", "try", "K089", "--on", both)
+    assert hit["kommune"] == "a"
+
+
+def test_an_extract_is_validated_by_itself_or_alone_in_its_folder(tmp_path, capsys):
+    definition = tmp_path / "regler"
+    for name, content in DefinitionFolder.packaged("iplos", NEWEST).items():
+        (definition / name).parent.mkdir(parents=True, exist_ok=True)
+        (definition / name).write_bytes(content)
+    folder = synth(capsys, tmp_path / "a", "0403")
+    code, told = workshop.answer(capsys, "validate", "--definition", definition, "--data", folder)
+    assert code == 1
+    assert (
+        told == workshop.answer(capsys, "validate", "--definition", definition, "--data", next(folder.glob("*.xml")))[1]
+    )
+    synth(capsys, folder, "0412")
+    _, error = workshop.refusal(capsys, "validate", "--definition", definition, "--data", folder)
+    assert (error["code"], "2 uttrekk" in error["found"]) == ("author.many_extracts", True)
+
+
+def test_an_extract_that_is_cut_is_refused_as_an_authors_own(tmp_path, capsys):
+    (file,) = synth(capsys, tmp_path / "a", "0403").glob("*.xml")
+    file.write_bytes(file.read_bytes()[:-40])
+    code, error = workshop.refusal(capsys, "rules", "try", "K031", "--on", tmp_path)
+    assert (code, error["code"]) == (2, "extract.truncated")
+    assert "fagsystem" not in error["do"]
+
+
+def test_a_register_without_persons_has_no_xml_extracts(tmp_path, capsys):
+    definition = workshop.definition(tmp_path / "regler")
+    (file,) = synth(capsys, tmp_path / "a", "0403").glob("*.xml")
+    _, error = workshop.refusal(capsys, "rules", "try", "K001", "--on", file, "--definition", definition)
+    assert error["code"] == "author.no_data"
 
 
 @pytest.mark.parametrize(("rule", "on", "code"), [("K999", "", "author.no_rule"), ("no.yaml", "", "author.no_rule"), ("K063", "tom", "author.nothing_to_try"), ("K063", "borte", "author.no_data")])  # fmt: skip

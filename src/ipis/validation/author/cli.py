@@ -45,7 +45,7 @@ _Json = Annotated[bool, typer.Option("--json", help="The whole answer as JSON on
 @app.command()
 def validate(
     definition: _Definition,
-    data: Annotated[Path, typer.Option(help="Folder with <record>.csv or <record>.parquet.")],
+    data: Annotated[Path, typer.Option(help="Folder with <record>.csv or <record>.parquet, or an extract in XML.")],
     last_year: Annotated[Path | None, typer.Option(help="The same of the year before.")] = None,
     year: _Year = None,
     engine: _Engine = EngineName.DUCKDB,
@@ -97,8 +97,9 @@ def try_rule(
     on: Annotated[
         Path,
         typer.Option(
-            help="The register's object store, a folder of tables, or a folder of such. Of the store the newest folder "
-            "of each sender counts, even if its loading was broken off at the last step and will be done again."
+            help="The register's object store, an extract in XML, a folder of tables, or a folder of such. Of the "
+            "store the newest folder of each sender counts, even if its loading was broken off at the last step and "
+            "will be done again."
         ),
     ],
     definition: Annotated[

@@ -2,7 +2,7 @@
 
 Texts are read as the municipality's extract is (`kernel.extract_flat`), with the supplied columns as columns of their
 own; Parquet as the register stores it is taken as it stands. A record type without a file has no rows, and a column
-that a file lacks no values: both are said.
+that a file lacks no values: both are said. Of a register with persons, an extract in XML will do as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ipis.kernel import extract_csv, extract_parquet
 from ipis.kernel.answers import SVAR
 from ipis.kernel.errors import ExtractRefused, Rendered
-from ipis.kernel.extract import Limits
+from ipis.kernel.extract import Limits, read
 from ipis.kernel.extract_batch import blank_to_null, new_tables, shown
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _STORED = frozenset({"person_key", "_row", "_person"})
 """Columns by which Parquet as the register stores it is known."""
 _NO_TABLES = frozenset({"lokal", SVAR})
 """What the register stores beside the records of a delivery: what the keys stand for, and the answers."""
+_LISTS = frozenset({"faults.csv", "faults_ssb.csv"})
+"""What `ipis synth` lists beside an extract that it draws."""
 _ROWS = 50_000_000
 """Rows of one table: some years of a whole country."""
 
@@ -60,13 +62,37 @@ class TableRefused(ExtractRefused):
 
 
 def read_tables(path: Path, collection: Collection) -> Tables:
-    """Read a folder of tables; raises `ExtractRefused`, naming the file, and the line, row or column."""
+    """Read an extract or a folder of tables; raises `ExtractRefused`, naming the file, and the line, row or column."""
     try:
-        return _read(path, collection.layout)
+        extracts = [] if PERSON not in collection.layout.records or tables_of(path) else extracts_of(path)
+        if len(extracts) > 1:
+            raise ExtractRefused("author.many_extracts", folder=path.name, count=len(extracts))
+        return _of_extract(extracts[0], collection.layout) if extracts else _read(path, collection.layout)
     except ExtractRefused as error:
         if error.code.startswith("author."):
             raise
         raise TableRefused(error.code, rule=error.rule, **error.params) from error
+
+
+def extracts_of(path: Path) -> list[Path]:
+    """List the extracts in XML: the path itself, or the files of a folder."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [file for file in files if file.suffix.lower() == ".xml" and file.is_file()]
+
+
+def tables_of(path: Path) -> list[Path]:
+    """List the tables of a folder, whatever their names; beside an extract in XML, the list of its faults is none."""
+    lists = _LISTS if extracts_of(path) else frozenset()
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    return [file for file in files if file.suffix.lower() in _SUFFIXES and file.name not in lists]
+
+
+def _of_extract(file: Path, layout: Layout) -> Tables:
+    """Read an extract in XML, which has every record type and no supplied column."""
+    written = read(file, layout, limits=_limits(layout))
+    tables = {name: _without_identity(table, layout.records[name]) for name, table in written.tables.items()}
+    lacking = {name: tuple(_given_by_author(layout.records[name])) for name, table in tables.items() if table.num_rows}
+    return Tables(tables, written.header, (), {name: columns for name, columns in lacking.items() if columns})
 
 
 def _read(path: Path, layout: Layout) -> Tables:
@@ -90,6 +116,11 @@ def _read(path: Path, layout: Layout) -> Tables:
 def _expected(record: RecordType) -> Iterator[str]:
     """Name the columns that an author's file should have: not those that only the register adds, nor identities."""
     yield from (name for name, field in record.fields.items() if not field.identity)
+    yield from _given_by_author(record)
+
+
+def _given_by_author(record: RecordType) -> Iterator[str]:
+    """Name the supplied columns that an author's file should have."""
     yield from (name for name, declared in record.supplied.items() if declared.source != "register")
 
 
@@ -106,8 +137,8 @@ def _files(path: Path, layout: Layout) -> dict[str, Path]:
     known = {name.lower(): name for name in layout.records}
     known |= {record.name.lower(): record.name for record in (layout.header, layout.trailer)}
     files: dict[str, Path] = {}
-    for file in sorted(path.iterdir()):
-        if file.suffix.lower() not in _SUFFIXES or file.stem.lower() in _NO_TABLES:
+    for file in tables_of(path):
+        if file.stem.lower() in _NO_TABLES:
             continue
         name = known.get(file.stem.lower())
         if name is None:

@@ -1,8 +1,8 @@
 """`ipis rules try`: what a rule would find, municipality by municipality, before it is switched on.
 
 Runs over the register's object store (a folder `register/year/kommune/bydel/sequence-id` of Parquet a delivery, the
-newest sequence of each), or over a folder of tables, or a folder of such folders. Nothing is changed anywhere, and the
-answer counts: it holds no row and no key.
+newest sequence of each), or over an extract, a folder of tables, or a folder of such. Nothing is changed anywhere, and
+the answer counts: it holds no row and no key.
 
 A folder comes into the store whole, by one renaming; that the catalogue has its row as well, as the register itself
 asks, does not show in the path.
@@ -24,7 +24,7 @@ from ipis.kernel.errors import DefinitionRefused, ExtractRefused
 from ipis.validation import examples, rulebook
 from ipis.validation.author import SHIPPED, leftout
 from ipis.validation.author.definition import named_year, open_definition
-from ipis.validation.author.tables import Tables, read_tables
+from ipis.validation.author.tables import Tables, extracts_of, read_tables, tables_of
 from ipis.validation.run import Content, run_many
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ _DEPTH = 2
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A delivery to try a rule on: whose it is, its folder, and the one of the year before."""
+    """A delivery to try a rule on: whose it is, where its data lie, and those of the year before."""
 
     kommune: str
     bydel: str
-    folder: Path
+    path: Path
     before: Path | None = None
     register: str = ""
     year: int = 0
@@ -82,14 +82,16 @@ class Hits:
 
 
 def places(path: Path, year: int | None) -> list[Place]:
-    """Find the deliveries under a folder: the register's newest ones of a year, or each folder that holds tables."""
+    """Find the deliveries: the register's newest ones of a year, or each extract and each folder that holds tables."""
+    if extracts_of(path) == [path]:
+        return [Place(path.stem, "00", path)]
     if not path.is_dir():
         raise ExtractRefused("author.no_data", folder=path.name)
     stored = _stored(path)
     if stored:
         wanted = year or max(place.year for place in stored.values())
         return [replace(place, before=_before(place, stored)) for place in stored.values() if place.year == wanted]
-    found = [Place(name, "00", folder) for name, folder in _deepest(path, path.resolve().name, _DEPTH)]
+    found = [Place(name, "00", data) for name, data in _deepest(path, path.resolve().name, _DEPTH)]
     if not found:
         raise ExtractRefused("author.nothing_to_try", folder=path.name)
     return found
@@ -132,14 +134,24 @@ def trial(collection: Collection, numbers: Sequence[str], found: Sequence[Place]
         for at in dict.fromkeys(examples.judged_at(book.rules[number]) for number in numbers):
             only = frozenset(number for number in numbers if examples.judged_at(book.rules[number]) == at)
             reports = run_many(collection, contents, at=at, only=only)
-            for place, report in zip(some, reports, strict=True):
-                name = collection.kommuner.get(place.kommune, "")
+            for place, content, report in zip(some, contents, reports, strict=True):
+                kommune, bydel = _sender(place, content, collection)
+                name = collection.kommuner.get(kommune, "")
                 for number, verdict in report.verdicts.items():
-                    yield Hits(number, place.kommune, place.bydel, name, verdict)
+                    yield Hits(number, kommune, bydel, name, verdict)
+
+
+def _sender(place: Place, content: Content, collection: Collection) -> tuple[str, str]:
+    """Name a place by municipality and district where its header does so, else as its folder is called."""
+    header = content.header or {}
+    kommune, bydel = header.get("kommuneNr") or "", header.get("bydel") or ""
+    if kommune not in collection.kommuner:
+        return place.kommune, place.bydel
+    return kommune, bydel if re.fullmatch("[0-9]{2}", bydel) else place.bydel
 
 
 def _content(place: Place, collection: Collection) -> Content:
-    read = read_tables(place.folder, collection)
+    read = read_tables(place.path, collection)
     past = None if place.before is None else read_tables(place.before, collection).tables
     return Content(read.tables, _header(place, read), past)
 
@@ -167,19 +179,17 @@ def _stored(path: Path) -> dict[tuple[str, int, str, str], Place]:
 
 def _before(place: Place, stored: Mapping[tuple[str, int, str, str], Place]) -> Path | None:
     past = stored.get((place.register, place.year - 1, place.kommune, place.bydel))
-    return None if past is None else past.folder
+    return None if past is None else past.path
 
 
 def _deepest(path: Path, name: str, depth: int) -> list[tuple[str, Path]]:
-    """Find the innermost folders with tables, under the name of the place's; beside those, synth writes its oracle."""
+    """Find extracts and the innermost folders with tables, under the name of the place's; above, synth lists faults."""
     inner = sorted(folder for folder in path.iterdir() if depth and folder.is_dir())
     named = [(folder.name if depth == _DEPTH else name, folder) for folder in inner]
     below = [found for name, folder in named for found in _deepest(folder, name, depth - 1)]
-    return below or ([(name, path)] if _has_tables(path) else [])
-
-
-def _has_tables(folder: Path) -> bool:
-    return folder.is_dir() and any(file.suffix.lower() in {".csv", ".parquet"} for file in folder.iterdir())
+    if tables_of(path):
+        return below or [(name, path)]
+    return below + [(file.stem if depth == _DEPTH else name, file) for file in extracts_of(path)]
 
 
 def _numbers(content: bytes) -> list[str]:
