@@ -230,7 +230,27 @@ def test_a_delivery_is_read_once_while_its_year_is_asked_about(room, monkeypatch
     assert all(read.count(pk) == 2 for pk in set(read)), "person and tjeneste, once each"
     assert len(view._read) == 2
     view.supply([], [], drawn.store, replace(of[YEAR], year=YEAR + 1))
-    assert sorted(year for _, year in view._read) == [YEAR - 1, YEAR + 1]
+    assert sorted(year for _, year, _ in view._read) == [YEAR - 1, YEAR + 1]
+
+
+def test_a_column_that_a_newer_pack_declares_is_supplied_by_a_view_that_runs_on(room):
+    """A pack may change in mid-collection: what was read without long-term stays is read again."""
+    from ipis.ssb.packs import pack_of
+    from ipis.ssb.register.supplied import ELSEWHERE, RegisterView
+
+    drawn, view = Drawn(2, ObjectStore(room.objects)), RegisterView()
+    for _ in range(8):
+        drawn.deliver(YEAR)
+    newer = pack_of(room, "iplos", YEAR).collection
+    records = newer.layout.records
+    service = replace(records["tjeneste"], supplied={})
+    older = replace(newer, layout=replace(newer.layout, records={**records, "tjeneste": service}))
+    deliveries, tables = zip(*drawn.known, strict=True)
+    before = view.supply(deliveries, tables, drawn.store, older)
+    assert {ELSEWHERE in its["tjeneste"].column_names for its in before} == {False}
+    after = view.supply(deliveries, tables, drawn.store, newer)
+    assert "1" in {said for its in after for said in its["tjeneste"][ELSEWHERE].to_pylist()}
+    assert after == RegisterView().supply(deliveries, tables, drawn.store, newer)
 
 
 def test_staff_see_what_no_municipality_is_told(room, load, packed, client):

@@ -67,8 +67,8 @@ _Year = dict[str, _Reported]
 class RegisterView:
     """The persons of a year's counting deliveries, each delivery read once: a delivery never changes."""
 
-    _read: dict[tuple[str, int], _Year] = field(default_factory=dict)
-    """The years last asked about, the last one at the end."""
+    _read: dict[tuple[str, int, bool], _Year] = field(default_factory=dict)
+    """The years last asked about, with long-term stays or without, the last one at the end."""
 
     def supply(
         self,
@@ -108,7 +108,7 @@ class RegisterView:
         """Read the newest counting delivery of each sender; what no longer counts is forgotten."""
         rows = Delivery.objects.filter(register=collection.register, year=collection.year).order_by("sequence")
         counting = {(one.kommune, one.bydel): one for one in rows if counts_for(one, Release.JUNE)}
-        key = (collection.register, collection.year)
+        key = (collection.register, collection.year, _has_stays(collection))
         known = self._read.get(key, {})
         year = {
             one.forsendelse: known.get(one.forsendelse) or _reported(one, store, collection)
@@ -122,11 +122,16 @@ class RegisterView:
 def _reported(delivery: Delivery, store: ObjectStore, collection: Collection) -> _Reported:
     own = nationals(columns_of(delivery, store, _PERSON, {PSEUDONYM, "id_class"})).combine_chunks()
     stays = _STAYS.empty_table()
-    services = collection.layout.records.get(_SERVICE)
-    if services is not None and ELSEWHERE in services.supplied:
+    if _has_stays(collection):
         rows = columns_of(delivery, store, _SERVICE, _STAY_COLUMNS)
         stays = _long_term(rows, own, delivery.kommune, collection)
     return _Reported(delivery.kommune, pc.unique(own.drop_null()), stays)
+
+
+def _has_stays(collection: Collection) -> bool:
+    """Tell whether the layout asks for long-term stays elsewhere; a newer pack of the year may be the first to."""
+    services = collection.layout.records.get(_SERVICE)
+    return services is not None and ELSEWHERE in services.supplied
 
 
 def _long_term(rows: pa.Table, persons: pa.Array, kommune: str, collection: Collection) -> pa.Table:
