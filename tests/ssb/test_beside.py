@@ -110,6 +110,11 @@ class TestLastYears:
         last_year(1, loaded_at=BEFORE + HOUR)
         assert last_years(delivery(1)) == [second]
 
+    def test_another_register_is_apart(self):
+        its, other = last_year(1), last_year(2)
+        type(other).objects.filter(pk=other.pk).update(register="annet")
+        assert last_years(delivery(1)) == [its]
+
     def test_a_district_has_its_own(self):
         last_year(1, BYDAL, "01")
         second = last_year(1, BYDAL, "02")
