@@ -3,9 +3,11 @@
 import datetime
 
 import pytest
+from django.db import OperationalError
 from tests.tpf import season as cast
 
 from ipis.kernel.errors import Misuse
+from ipis.kernel.forsendelse import Limits
 from ipis.tpf import enrolment, erase, quota
 from ipis.tpf.models import Audit, Forsendelse, Outbox, QuotaSet
 from ipis.tpf.transitions import ParcelState
@@ -113,8 +115,6 @@ def test_what_is_held_too_long_loses_its_identities_with_r5(testvik, work, few, 
 
 
 def test_half_a_forsendelse_is_deleted_after_the_same_days(testvik, work, bench, clock, room):
-    from ipis.kernel.forsendelse import Limits
-
     files = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
     place = testvik.log_in().upload(files[0])
     work()
@@ -122,6 +122,23 @@ def test_half_a_forsendelse_is_deleted_after_the_same_days(testvik, work, bench,
     erase.end_overdue(bench)
     assert testvik.get(place).json()["problem"]["code"] == "tpf.overdue"
     assert not list(room.parcels.iterdir())
+
+
+def test_what_is_overdue_keeps_its_parts_until_its_refusal_stands(testvik, work, bench, clock, room, monkeypatch):
+    """A last file that comes meanwhile must not complete a forsendelse whose other parts are gone."""
+    files = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
+    testvik.log_in().upload(files[0])
+    work()
+    clock(cast.IN_WINDOW + datetime.timedelta(days=15))
+
+    def full(*_):
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr(erase.notices, "refused", full)
+    with pytest.raises(OperationalError):
+        erase.end_overdue(bench)
+    assert Forsendelse.objects.get().state == ParcelState.ARRIVING
+    assert list(room.parcels.glob("*/*"))
 
 
 def test_housekeeping_rests_for_a_minute_and_outlives_a_missing_pack(enrolled, bench, season):

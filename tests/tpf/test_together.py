@@ -279,6 +279,31 @@ def test_a_swept_job_rolls_its_group_back_and_the_others_are_done_alone(three, w
     assert_exactly_once()
 
 
+def test_what_has_changed_meanwhile_refuses_one_even_at_its_last_file(three, work, monkeypatch, room):
+    """The whole is refused with all that its files brought, and its neighbours go on."""
+    testvik, nabo, _ = three
+    *first, last = testvik.seal_files(persons=6_000, limits=Limits(part=150_000, file=200_000))
+    for path in first:
+        testvik.upload(path)
+    work()
+    place = testvik.upload(last)
+    nabo.upload(nabo.seal())
+    real = accept.make_folders
+
+    def meanwhile(parcels, settings):
+        SenderKey.objects.create(kommune=cast.TESTVIK, bydel="00", fingerprint="another", public="another")
+        real(parcels, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accept, "make_folders", meanwhile)
+        work("receive")
+    work()
+    assert testvik.get(place).json()["problem"]["code"] == "tpf.other_key"
+    assert states() == {cast.TESTVIK: ParcelState.REFUSED, cast.NABO: ParcelState.DONE}
+    assert_exactly_once()
+    assert not [*room.parcels.iterdir(), *room.uploads.iterdir()]
+
+
 def test_what_another_worker_completed_meanwhile_is_not_accepted_twice(testvik, work, monkeypatch):
     """The same file twice, taken in by two workers at once: the second finds the first one's forsendelse."""
     path = testvik.log_in().seal()

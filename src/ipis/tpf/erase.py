@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -85,15 +86,15 @@ def end_overdue(bench: Bench) -> None:
     before = bench.clock.now() - timedelta(days=days)
     for parcel in Forsendelse.objects.select_related("enrolment").filter(state__in=_WAITING, arrived_at__lt=before):
         arriving = parcel.state == ParcelState.ARRIVING
-        if arriving:
-            remove_folder(folder(bench.settings, parcel))
         with transaction.atomic():
             parcel.go(ParcelState.REFUSED if arriving else ParcelState.REJECTED)
             parcel.note_problem(Refused("tpf.overdue", days=days))
             parcel.save()
             Audit.append("overdue", parcel.identifier, actor="worker", days=days)
             notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
-            if not arriving:
+            if arriving:
+                transaction.on_commit(partial(remove_folder, folder(bench.settings, parcel)))
+            else:
                 Job.again(Step.ERASE, str(parcel.pk))
 
 
