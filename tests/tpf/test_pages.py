@@ -1,15 +1,22 @@
 """The form page: works without JavaScript; what a browser sends must be signed by the key that is enrolled."""
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from tests.tpf import season as cast
 
+from ipis.kernel.collection import load
+from ipis.kernel.definitions import DefinitionFolder
 from ipis.tpf.desk import desk
 from ipis.tpf.models import Forsendelse, Session, Upload
+from ipis.tpf.season import Season
 from ipis.tpf.transitions import ParcelState
+
+LITE = Path(__file__).resolve().parents[1] / "definitions" / "lite" / "2017"
 
 
 @pytest.fixture
@@ -147,6 +154,23 @@ def test_every_page_speaks_three_languages(browser, testvik):
 
     texts = tomllib.loads(files("ipis.tpf.web").joinpath("texts.toml").read_text())
     assert set(texts["nb"]) == set(texts["nn"]) == set(texts["en"])
+
+
+@pytest.mark.parametrize(
+    ("language", "site"),
+    [("nb", "Hjemmebesøk-innsending"), ("nn", "Heimebesøk-innsending"), ("en", "Home visits submission")],
+)
+def test_a_page_is_called_by_its_registers_title(browser, monkeypatch, language, site):
+    lite = load(DefinitionFolder.from_path(LITE))
+    monkeypatch.setattr(Season, "current", lambda _season: SimpleNamespace(collection=lite))
+    page = browser.get(f"/?sprak={language}").content.decode()
+    assert f"– {site}</title>" in page
+    assert "IPLOS" not in page
+
+
+def test_a_page_is_shown_while_the_pack_is_away(browser, monkeypatch):
+    monkeypatch.setattr(desk().season, "_settings", desk().settings.model_copy(update={"pack": None}))
+    assert "– SSB-innsending</title>" in browser.get("/").content.decode()
 
 
 def test_the_web_process_can_reach_no_private_key():

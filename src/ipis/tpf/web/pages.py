@@ -175,9 +175,10 @@ def _refused(request: HttpRequest, error: IpisError) -> HttpResponse:
 
 def _page(request: HttpRequest, name: str, **more: object) -> HttpResponse:
     """Render a page in the reader's language; none of them may be kept by a cache."""
-    environment = desk().settings.environment
+    environment, language = desk().settings.environment, request_language(request)
+    text = _texts()[language]
     context = {
-        "text": _texts()[request_language(request)],
+        "text": text | {"site": text["site"].format(register=_register(language))},
         "environment": environment.value,
         "synthetic": environment.synthetic,
         **more,
@@ -185,6 +186,14 @@ def _page(request: HttpRequest, name: str, **more: object) -> HttpResponse:
     response = render(request, f"tpf/{name}.html", context)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _register(language: str) -> str:
+    """Say what people call the register; without a season pack, a page is about sending to SSB all the same."""
+    try:
+        return desk().season.current().collection.title[language]
+    except IpisError:
+        return "SSB"
 
 
 @cache
