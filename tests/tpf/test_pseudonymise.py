@@ -14,7 +14,9 @@ from ipis.kernel.environment import Environment
 from ipis.kernel.errors import Misuse
 from ipis.kernel.foedselsnummer import judge, read_identities
 from ipis.kernel.identifiers import MAPPING_SCHEMA, pack_identities
+from ipis.kernel.opening import IdentityPart
 from ipis.tpf.keys import TEST_ROOT, RootKey, make_root_key
+from ipis.tpf.mapping import Mapped, Opened, Sealed
 from ipis.tpf.pseudonymise import NationalKey, Pseudonymiser
 
 FIRST, SECOND = "0f" * 16, "1e" * 16
@@ -162,3 +164,21 @@ def test_the_worker_opens_its_own_key_file_and_no_other(tmp_path):
     with pytest.raises(Misuse) as refusal:
         Pseudonymiser.load(tmp_path / "root.key", Environment.TEST, "iplos")
     assert refusal.value.code == "tpfkeys.environment"
+
+
+def test_what_is_open_in_memory_shows_nothing_of_a_person(worker):
+    """Neither a number nor a pseudonym, wherever somebody may print it."""
+    content = records(["01815012352"], ["1"])
+    table = worker.mapping(content, FIRST, 2017)
+    pseudonym = table["pseudonym"][0].as_py()
+    held = [
+        IdentityPart(None, content),
+        Opened(None, None, None, content),
+        Mapped(None, None, None, table, pseudonym),
+        Sealed(None, None, pseudonym, {}, {}),
+    ]
+    for thing in held:
+        shown = repr(thing)
+        assert "01815012352" not in shown
+        assert pseudonym.hex() not in shown.lower()
+        assert repr(pseudonym)[2:-1] not in shown

@@ -42,7 +42,7 @@ _ANSWERS: Final = f"{SVAR}.parquet"
 _MAX_CONTACT: Final = 1 << 14
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class IdentityPart:
     """An opened identity part: its records as bytes, to be read by `identifiers.unpack_identities`."""
 

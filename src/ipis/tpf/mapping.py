@@ -45,7 +45,7 @@ _BYTES_TOGETHER: Final = 16 << 20
 """Sealed identities that a group opens in memory: half a million persons."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Opened:
     """A forsendelse whose identities are open, in memory only."""
 
@@ -55,7 +55,7 @@ class Opened:
     records: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Mapped:
     """A forsendelse with the rows of its mapping, and its persons' marks unless there is no key to count with."""
 
@@ -66,7 +66,7 @@ class Mapped:
     marks: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Sealed:
     """A forsendelse whose mapping lies sealed on disk: its files by name, and what R2 will say."""
 
