@@ -1,4 +1,8 @@
-"""What all tests share: the repository's root, the hypothesis profile, and the refusal of two Django rooms in one process."""
+"""What all tests share: the repository's root, the hypothesis profile, and the refusal of two Django rooms in one process.
+
+The tests of a tree say the same whenever they are run: hypothesis draws the same examples for the same test, and draws
+anew, and many more, with IPIS_HYPOTHESIS=long.
+"""
 
 import os
 from pathlib import Path
@@ -9,8 +13,9 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).resolve().parent.parent
 DJANGO_ROOMS = frozenset({"tpf", "ssb", "filsluse"})
 
-settings.register_profile("fast", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("long", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", UNHURRIED, max_examples=50, derandomize=True)
+settings.register_profile("long", UNHURRIED, max_examples=2_000)
 settings.load_profile(os.environ.get("IPIS_HYPOTHESIS", "fast"))
 
 
