@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from aiosmtpd.smtp import SMTP, Envelope, Session
 
+_START_SECONDS = 120.0
+
 
 @dataclass
 class Mailbox:
@@ -35,7 +37,15 @@ class Mailbox:
 
     def start(self) -> None:
         """Listen on loopback."""
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, data_size_limit=1 << 20)
+        self._controller = Controller(
+            self,
+            hostname="127.0.0.1",
+            port=self.port,
+            # A name of its own: aiosmtpd would look the machine's up for each connection, which may take long.
+            server_hostname="localhost",
+            ready_timeout=_START_SECONDS,
+            data_size_limit=1 << 20,
+        )
         self._controller.start()
 
     def stop(self) -> None:

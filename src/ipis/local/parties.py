@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 ROOMS = ("ssb", "tpf", "filsluse")
 _PORTS = {"ssb": 0, "tpf": 1, "filsluse": 2, "smtp": 3}
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
+_held: list[socket.socket] = []
 
 
 @dataclass
@@ -154,15 +155,19 @@ def _program() -> list[str]:
 
 
 def _free_ports() -> dict[str, int]:
-    """Find free ports by asking the system; held open together so that they differ."""
-    sockets = [socket.socket() for _ in _PORTS]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return {name: one.getsockname()[1] for name, one in zip(_PORTS, sockets, strict=True)}
-    finally:
-        for one in sockets:
-            one.close()
+    """Find free ports by asking the system, which gives them to nobody else as long as this process lives.
+
+    Let go, one could be another's before its party has started, or while it is started again. Bound and not listening,
+    it answers nobody, and a server that listens there with SO_REUSEADDR, as ours do, is let in.
+    """
+    ports = {}
+    for name in _PORTS:
+        held = socket.socket()
+        _held.append(held)
+        held.bind(("127.0.0.1", 0))
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        ports[name] = held.getsockname()[1]
+    return ports
 
 
 def _toml(value: object) -> str:

@@ -23,7 +23,7 @@ class Visit:
     """One browser session without scripts."""
 
     client: httpx2.Client = field(
-        default_factory=lambda: httpx2.Client(follow_redirects=True, timeout=20.0, trust_env=False)
+        default_factory=lambda: httpx2.Client(follow_redirects=True, timeout=60.0, trust_env=False)
     )
 
     def __enter__(self) -> Self:

@@ -37,7 +37,7 @@ _NEW_USER = "Ny bruker for IPLOS tilbakemelding fra Statistisk sentralbyrå"
 _NEW_PASSWORD = "IPLOS-tilbakemelding: Nytt passord - NB! Utløper på tid"  # noqa: S105 - a subject (L17 §4.2)
 _SENDER_KEY = "avsendernøkkel registrert"
 _NEW_FILE = "IPLOS-tilbakemelding: Ny fil for nedlasting"
-_WAIT = 40.0
+_WAIT = 120.0
 _POLL = 0.3
 
 
