@@ -3,11 +3,12 @@
 import fcntl
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -134,19 +135,30 @@ sys.stdin.readline()
 """Starts Java and forks a child, which lives on; ends in order when it reads a line."""
 
 
-def _gone(test, within=30.0):
-    until = time.monotonic() + within
-    while test() and time.monotonic() < until:
-        time.sleep(0.05)
-    return not test()
+def ended(process, within=120.0):
+    """Wait until a process has ended, whoever is its parent by then, and whether or not that one buries it."""
+    return bool(select.select([process], [], [], within)[0])
+
+
+@pytest.fixture
+def watched():
+    """Watch processes that are not our children."""
+    with ExitStack() as opened:
+
+        def watch(pid):
+            process = os.pidfd_open(int(pid))
+            opened.callback(os.close, process)
+            return process
+
+        yield watch
 
 
 @pytest.mark.parametrize("ending", ["in order", "killed"])
-def test_java_never_outlives_the_process_nor_do_its_folders(ending, tmp_path):
+def test_java_never_outlives_the_process_nor_do_its_folders(ending, tmp_path, watched):
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     program = subprocess.Popen([sys.executable, "-c", STARTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)  # fmt: skip
-    java, folder, child = program.stdout.readline().split()
-    assert Path(f"/proc/{java}").exists()
+    pid, folder, forked = program.stdout.readline().split()
+    java, child = watched(pid), watched(forked)
     assert Path(folder).is_relative_to(tmp_path)
     if ending == "in order":
         program.stdin.write("\n")
@@ -154,12 +166,13 @@ def test_java_never_outlives_the_process_nor_do_its_folders(ending, tmp_path):
     else:
         program.send_signal(signal.SIGKILL)
     # The forked child still lives, and keeps Java neither alive nor from ending.
-    assert _gone(lambda: program.poll() is None)
-    assert _gone(Path(f"/proc/{java}").exists)
-    assert Path(f"/proc/{child}").exists()
+    program.wait(120)
+    assert ended(java)
+    assert not ended(child, within=0)
     left = sorted(tmp_path.glob(f"{cluster.PREFIX}*"))
     assert left == ([] if ending == "in order" else [Path(folder)])
-    os.kill(int(child), signal.SIGKILL)
+    os.kill(int(forked), signal.SIGKILL)
+    assert ended(child)
     assert program.communicate()[0] == ""
     made = cluster.held_folder(tmp_path)
     assert sorted(tmp_path.glob(f"{cluster.PREFIX}*")) == [made]
