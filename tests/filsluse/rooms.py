@@ -22,7 +22,7 @@ from tests.relay import Relay
 from ipis.kernel.canonical import sha256
 from ipis.kernel.push import PushNote, sign_request
 
-_SECONDS = 30
+_HANGS_AFTER_SECONDS = 120
 
 
 @dataclass
@@ -43,7 +43,9 @@ class Mailbox:
             return [mail for mail in self.taken if mail["Subject"] == subject]
 
         with self.came:
-            assert self.came.wait_for(lambda: len(found()) >= nth, _SECONDS), [m["Subject"] for m in self.taken]
+            assert self.came.wait_for(lambda: len(found()) >= nth, _HANGS_AFTER_SECONDS), [
+                m["Subject"] for m in self.taken
+            ]
             return found()[nth - 1]
 
 
@@ -86,17 +88,19 @@ class Portal:
         for process in self.processes:
             os.killpg(process.pid, signal.SIGTERM)
         for process in self.processes:
-            process.wait(_SECONDS)
+            process.wait(_HANGS_AFTER_SECONDS)
         self.smtp.stop()
 
     def run(self, verb: str, *arguments: str) -> None:
         subprocess.run(
-            [*_ipis(), "filsluse", verb, "--settings", str(self.settings), *arguments], check=True, timeout=_SECONDS
+            [*_ipis(), "filsluse", verb, "--settings", str(self.settings), *arguments],
+            check=True,
+            timeout=_HANGS_AFTER_SECONDS,
         )
 
     def push(self, files: dict[str, bytes], tenant: str) -> PushNote:
         note = self.season.note(files, tenant)
-        with httpx2.Client(base_url=self.url) as http:
+        with httpx2.Client(base_url=self.url, timeout=_HANGS_AFTER_SECONDS, trust_env=False) as http:
             for name, data in files.items():
                 target = f"/api/v1/push/{note.id}/{name}"
                 signed = sign_request(self.season.push, "PUT", target, body_sha256=sha256(data))
@@ -109,9 +113,9 @@ class Portal:
         return "".join((self.folder / f"{verb}.log").read_text() for verb in ("serve", "work"))
 
     def _wait_until_ready(self) -> None:
-        for _ in range(_SECONDS * 10):
+        for _ in range(_HANGS_AFTER_SECONDS * 10):
             try:
-                if httpx2.get(f"{self.url}/healthz").status_code == 200:
+                if httpx2.get(f"{self.url}/healthz", trust_env=False).status_code == 200:
                     return
             except httpx2.TransportError:
                 pass

@@ -53,7 +53,7 @@ def test_the_maker_waits_for_a_slow_sink_instead_of_filling_memory():
 
     class Slow(Sink):
         def write(self, data):
-            gate.wait(10)
+            gate.wait(120)
             return super().write(data)
 
     sink, written = Slow(), []
@@ -70,5 +70,5 @@ def test_the_maker_waits_for_a_slow_sink_instead_of_filling_memory():
         assert maker.is_alive()
         assert len(written) < 12
         gate.set()
-        maker.join(10)
+        maker.join(120)
     assert len(b"".join(sink.blocks)) == 40 * BLOCK

@@ -29,8 +29,9 @@ def test_a_breach_is_refused_and_the_next_call_meets_a_new_child(child, call):
 
 
 def test_a_call_that_only_waits_ends_by_the_clock():
-    with Confined(wall_seconds=0.5) as child:
+    with Confined() as child:
         child.run(calls.add, 1, 1)
+        child._wall = 0.5
         with pytest.raises(ParcelRefused):
             child.run(calls.wait_for_ever)
 

@@ -237,8 +237,9 @@ def test_a_parcel_of_another_municipality_is_refused_with_k009(live, testvik, tm
     assert refusal(capsys)["code"] == "tpf.other_municipality"
 
 
-def test_more_persons_than_allowed_are_held_and_exit_three_says_so(live, tmp_path_factory, capsys):
+def test_more_persons_than_allowed_are_held_and_exit_three_says_so(live, tmp_path_factory, capsys, monkeypatch):
     """R1 is written all the same: what is held is durable."""
+    monkeypatch.setattr(send, "_JUDGEMENT_SECONDS", 120)
     strange = Sender(live, tmp_path_factory.mktemp("strange"), STRANGE)
     files = strange.seal(persons=51)
     assert strange.send(files, "--json") == 3
@@ -259,7 +260,7 @@ def test_while_the_worker_is_away_send_says_where_the_receipt_will_be(live, test
         assert refusal(capsys)["code"] == "send.no_receipt_yet"
     finally:
         live.start("work")
-    monkeypatch.setattr(send, "_R1_SECONDS", 30)
+    monkeypatch.setattr(send, "_R1_SECONDS", 120)
     assert testvik.send(files, receipt=tmp_path / "R1.json") == 0
 
 

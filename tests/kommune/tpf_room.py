@@ -22,7 +22,7 @@ from tests.tpf import season as cast
 from ipis.kernel.clock import turn
 from ipis.kernel.demo import demo_address, demo_orgnr, demo_pin
 
-_READY_SECONDS = 20
+_HANGS_AFTER_SECONDS = 120
 
 
 class SsbDouble(http.server.ThreadingHTTPServer):
@@ -158,13 +158,13 @@ class Room:
     def stop(self, verb, sig=signal.SIGTERM):
         process = self.processes.pop(verb)
         os.killpg(process.pid, sig)
-        process.wait(20)
+        process.wait(_HANGS_AFTER_SECONDS)
 
     def close(self):
         for verb in list(self.processes):
             self.stop(verb, signal.SIGKILL)
 
-    def wait_for(self, condition, seconds=20):
+    def wait_for(self, condition, seconds=_HANGS_AFTER_SECONDS):
         """Wait until something is true of the room; gives it."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -181,7 +181,7 @@ class Room:
             except httpx2.TransportError:
                 return False
 
-        self.wait_for(ready, _READY_SECONDS)
+        self.wait_for(ready)
 
 
 def send_words(room, files, keyring, pin_file, kommune=cast.TESTVIK, **more):

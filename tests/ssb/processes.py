@@ -21,6 +21,8 @@ from ipis.kernel.messages import Put
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.ssb.settings import SsbSettings
 
+_HANGS_AFTER_SECONDS = 120
+
 
 def ipis(*arguments: str | Path, check: bool = True, stdin: str | None = None, **environ: str):
     """Run `ipis ssb …` to its end."""
@@ -94,7 +96,7 @@ class Ssb:
             stderr=subprocess.DEVNULL,
         )
         with httpx2.Client(transport=httpx2.HTTPTransport(retries=0), trust_env=False) as client:
-            for _ in range(300):
+            for _ in range(_HANGS_AFTER_SECONDS * 10):
                 try:
                     if client.get(f"{self.settings.public_url}/healthz").status_code == 200:
                         return process
@@ -110,7 +112,7 @@ class Ssb:
         """Make a parcel and forward it over the socket, as TPF does."""
         made = parcel(self.folder, self.tpf, self.pack, content)
         place = f"{self.settings.public_url}/api/v1/inntak/{made.forsendelse}"
-        with httpx2.Client(timeout=30, trust_env=False) as client:
+        with httpx2.Client(timeout=_HANGS_AFTER_SECONDS, trust_env=False) as client:
             for name, data in made.members.items():
                 url = httpx2.URL(f"{place}/{name}")
                 signed = Put(url.path, sha256(data), len(data)).sign(self.tpf.forward)

@@ -272,10 +272,10 @@ class TestTaken:
         thread = threading.Thread(target=second)
         with staging.locked(ID):
             thread.start()
-            assert waiting.wait(5)
+            assert waiting.wait(120)
             thread.join(0.1)
             order.append("first")
-        thread.join(5)
+        thread.join(120)
         assert order == ["first", "second"]
 
     def test_strangers_mapping_part_is_not_opened_and_does_not_stay(self, door, make, intake, room):
