@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.ssb.feedback_room import due_now, jobs
 
 from ipis.lib.jobs import JobState
@@ -82,6 +83,18 @@ def test_those_that_have_left_are_called_again_when_more_comes(room, called):
         peak.call()
         assert not any(helper.returncode for helper in called)
     assert len(called) == 2
+
+
+def test_one_that_fails_is_told_of_and_not_called_again(room, called):
+    from ipis.ssb.feedback.peak import Peak
+
+    queue(500)
+    with capture_logs() as told, Peak(["false"], 2) as peak:
+        for _ in range(3):
+            peak.call()
+            peak.wait(threading.Event())
+    assert len(called) == 2
+    assert [line["code"] for line in told if line["event"] == "helper failed"] == [1, 1]
 
 
 def test_waiting_ends_when_the_worker_is_told_to_stop(room, called):

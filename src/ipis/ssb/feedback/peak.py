@@ -35,8 +35,8 @@ class Peak:
         self._helpers: list[subprocess.Popen[bytes]] = []
 
     def call(self) -> None:
-        """Call as many helpers as what waits is worth; those that have left are forgotten."""
-        self._helpers = [helper for helper in self._helpers if helper.poll() is None]
+        """Call as many helpers as what waits is worth."""
+        self._forget_left()
         if len(self._helpers) >= self._most:
             return
         waiting = Job.waiting(FEEDBACK) + Job.waiting(REVALIDATE)
@@ -50,8 +50,16 @@ class Peak:
         had = list(self._helpers)
         while any(helper.poll() is None for helper in had) and not stop.wait(_LOOK_SECONDS):
             pass
-        self._helpers = [helper for helper in had if helper.poll() is None]
+        self._forget_left()
         return bool(had)
+
+    def _forget_left(self) -> None:
+        """Forget those that have left. In place of one that failed none is called: the next would fail as well."""
+        for helper in self._helpers:
+            if code := helper.poll():
+                self._most -= 1
+                get_logger().warning("helper failed", code=code)
+        self._helpers = [helper for helper in self._helpers if helper.poll() is None]
 
     def __enter__(self) -> Self:
         """Give the peak for a block."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST_BODY = 8 << 20
+_LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
 CONFLICTS = frozenset({"intake.other_bytes", "intake.sequence", "intake.claimed"})
 """Refusals that name something standing here already: 409."""
 
@@ -42,7 +44,7 @@ def _answers_problems(view: Callable[..., HttpResponse]) -> Callable[..., HttpRe
 def member(request: HttpRequest, forsendelse: str, name: str) -> HttpResponse:
     """Store one member durably, if TPF signed the request: 201 when new, 200 when it stood here already."""
     length = request.headers.get("Content-Length", "")
-    if not length.isdecimal():
+    if not _LENGTH.fullmatch(length):
         raise Misuse("intake.length")
     stream, digest = cast("BinaryIO", request), request.headers.get("Ipis-SHA256", "")
     signed = (request.headers.get("Authorization", ""), request.headers.get("Ipis-Time", ""))
