@@ -39,5 +39,5 @@ def pack(
         raise PackRefused("send.other_pack", found=f"{season.register}-{season.year}", expected=f"{collection}-{year}")
     out.parent.mkdir(parents=True, exist_ok=True)
     write_durably(out, content, mode=0o644)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"{out}: {season.register} {season.year}, versjon {season.version}, miljø {season.environment}")

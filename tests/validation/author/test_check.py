@@ -69,6 +69,14 @@ def test_all_problems_are_listed_and_not_the_first_alone(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_file_that_cannot_be_read_is_told_alone_where_a_field_asks_for_its_rules(tmp_path):
+    """The layout is right to name a rule of that file."""
+    layout = workshop.LAYOUT.replace('form = "L001"', 'form = "K001"')
+    assert layout != workshop.LAYOUT
+    assert found(tmp_path, rule("lengde > 3") + "- id: [", layout) == [("rules.yaml", "rules/a.yaml", 11)]
+    assert found(tmp_path, rule("lengde > 3", number="K002"), layout)[0][:2] == ("rules.unknown", "layout.toml")
+
+
 def test_all_that_is_wrong_with_one_rule_is_listed_and_nothing_that_follows_from_it(tmp_path):
     message = MESSAGES.replace("Found {v}.", "found {v}")
     broken = rule("lengde >", "bredde > 1", message=message).replace("level: feil", "level: fel")

@@ -70,6 +70,8 @@ def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection
             if not rulebook.of(collection).rules and not found:
                 with_rules(collection)
         except DefinitionRefused as error:
+            if error.code == _OF_A_FIELD and members.keys() < folder.keys():
+                return found, None, gone  # its rule may stand in the file that could not be read
             if error.code not in _FOLLOWS or error.params.get("field", error.params.get("family")) not in gone:
                 found.append(error)
             left = _without(members, error)

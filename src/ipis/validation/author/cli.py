@@ -137,7 +137,7 @@ def changes(
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def _write(answer: object) -> None:

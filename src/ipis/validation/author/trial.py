@@ -120,8 +120,13 @@ def with_rule(collection: Collection, rule: str) -> tuple[Collection, tuple[str,
         name: _without(data, numbers) if name.startswith("rules/") else data for name, data in collection.folder.items()
     }
     members[_TRIED] = content
-    tried = load_any(DefinitionFolder.from_members(members, collection.folder.origin))
-    book = rulebook.of(tried)
+    try:
+        tried = load_any(DefinitionFolder.from_members(members, collection.folder.origin))
+        book = rulebook.of(tried)
+    except DefinitionRefused as error:
+        if error.params.get("file") == _TRIED:
+            error.params["file"] = file.name
+        raise
     return tried, tuple(number for number in numbers if number in book.rules)
 
 
