@@ -84,7 +84,12 @@ class Reader:
     def send(self, button, **fields):
         for label, value in fields.items():
             self.page.get_by_label(label.replace("_", " "), exact=True).fill(value)
-        self.page.get_by_role("button", name=button, exact=True).click()
+        self.follow(self.page.get_by_role("button", name=button, exact=True))
+
+    def follow(self, what):
+        """Click, and wait until the page that it leads to is there."""
+        with self.page.expect_navigation():
+            what.click()
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ def fetch(portal, reader, files):
             page.get_by_role("link", name=label).click()
         assert download.value.suggested_filename == name
         assert Path(download.value.path()).read_bytes() == data
-    page.get_by_role("button", name=f"Bekreft mottak {ZIP}").click()
+    reader.follow(page.get_by_role("button", name=f"Bekreft mottak {ZIP}"))
     assert "Mottaket er bekreftet" in page.get_by_role("status").inner_text()
     reader.audit()
 
@@ -160,11 +165,11 @@ def fetch(portal, reader, files):
 def delete_and_read_the_log(reader):
     """The rest of figure 4-11: the bin, and `Logs` in the menu."""
     page = reader.page
-    page.get_by_role("link", name=f"Slett {ZIP}").click()
+    reader.follow(page.get_by_role("link", name=f"Slett {ZIP}"))
     reader.audit()
-    page.get_by_role("button", name="Ja, slett filen").click()
+    reader.follow(page.get_by_role("button", name="Ja, slett filen"))
     assert ZIP not in page.get_by_role("main").inner_text()
-    page.get_by_role("link", name="Logg", exact=True).click()
+    reader.follow(page.get_by_role("link", name="Logg", exact=True))
     log = page.get_by_role("table").inner_text()
     assert all(
         line in log
@@ -181,7 +186,7 @@ def test_the_language_is_switched_by_a_link_and_kept(portal, reader):
         ("English", "en", "Sign in"),
         ("Bokmål", "nb", "Logg inn"),
     ):
-        page.get_by_role("link", name=name).click()
+        reader.follow(page.get_by_role("link", name=name))
         page.goto(f"{portal.url}/logg-inn")
         assert page.locator("html").get_attribute("lang") == code
         assert page.get_by_role("heading", level=1).inner_text() == heading
