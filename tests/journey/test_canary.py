@@ -23,6 +23,7 @@ from ipis.local.parties import time_at
 from ipis.local.portal_visit import Visit, link_in
 
 NUMBER, PIN, MARK = "01815012352", "PLANTEDPLANTED16", "ZQXJ7V"
+WAIT = 120.0
 HEALTH_CODE, HEALTH_ID = "ZQXJ7V", "MARKERT-TJENESTE-7Q9X"
 
 
@@ -123,17 +124,17 @@ def carry(season):
          "--contact-phone", "90000000", "--pin-file", one.pin_file, "--out", parcel, *ring)  # fmt: skip
     does("kommune", "send", parcel, "--url", urls["tpf"], *one.login, *ring, "--receipt", home / "R1.json")
     box = season.mailbox
-    box.wait_for("Ny fil for nedlasting", one.user, 40)
+    box.wait_for("Ny fil for nedlasting", one.user, WAIT)
     season.turn_clocks(receipt_instant(time_at(season.parties["ssb"]), season.collection.receipt.hour))
-    box.wait_for("", "iplos@", 40)
+    box.wait_for("", "iplos@", WAIT)
     with Visit() as visit:
-        visit.fill_in(link_in(box.wait_for("Ny bruker", one.user, 20)), bruker=one.user)
+        visit.fill_in(link_in(box.wait_for("Ny bruker", one.user, WAIT)), bruker=one.user)
         visit.fill_in(
-            link_in(box.wait_for("Nytt passord", one.user, 20)), passord="Vinter7januar", igjen="Vinter7januar"
+            link_in(box.wait_for("Nytt passord", one.user, WAIT)), passord="Vinter7januar", igjen="Vinter7januar"
         )
     (home / "password").write_text("Vinter7januar\n", encoding="ascii")
     does("kommune", "fetch", "--url", urls["filsluse"], "--user", one.user, "--password-file", home / "password",
-         "--pack", pack, "--out", home / "fetched", "--wait", 20)  # fmt: skip
+         "--pack", pack, "--out", home / "fetched", "--wait", int(WAIT))  # fmt: skip
     does("kommune", "open", next((home / "fetched").glob("*.zip")), "--pack", pack, "--pin-file", one.pin_file, *ring,
          "--extract", extract, "--out", home / "opened")  # fmt: skip
     return values

@@ -11,7 +11,7 @@ from tests.journey.conftest import ipis, running_season
 from ipis.kernel.calendar import receipt_instant
 from ipis.local.parties import time_at
 
-WAIT = 60
+WAIT = 180
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from ipis.local.portal_visit import Visit, link_in
 
 LITE = Path(__file__).resolve().parents[1] / "definitions" / "lite" / "2017"
 PASSWORD = "Vinterpassord7januar"
-WAIT = 40.0
+WAIT = 120.0
 # Synthetic (month + 80): a visit of the next year, one of the year, and too many visits.
 PERSONS = """
 100 17883130286 1 2018-01-01 3   1

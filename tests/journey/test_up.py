@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.journey.conftest import ipis
+from tests.ports import free_neighbours
 
 from ipis.kernel.signature import PublicKey
 from ipis.local.season import prepare
@@ -26,17 +27,19 @@ KEYS = {
 def up(tmp_path_factory):
     """Start everything as a user would; end it with Ctrl-C."""
     folder = tmp_path_factory.mktemp("up") / "data"
+    words = ["--data", str(folder), "--base-port", str(free_neighbours(4)), "--kommune", "0403,0412"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ipis", "up", "--data", str(folder), "--base-port", "18870", "--kommune", "0403,0412"],
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+        [sys.executable, "-m", "ipis", "up", *words], stderr=subprocess.PIPE, start_new_session=True
     )
-    give_up_at = time.monotonic() + 90
-    while not (folder / "up.json").exists() and time.monotonic() < give_up_at and process.poll() is None:
-        time.sleep(0.2)
-    yield folder, json.loads((folder / "up.json").read_text(encoding="utf-8"))
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    try:
+        give_up_at = time.monotonic() + 300
+        while not (folder / "up.json").exists() and time.monotonic() < give_up_at and process.poll() is None:
+            time.sleep(0.2)
+        yield folder, json.loads((folder / "up.json").read_text(encoding="utf-8"))
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=120)
 
 
 def test_up_json_says_where_everything_is(up):
@@ -57,8 +60,8 @@ def test_every_party_answers_and_ssb_serves_the_pack(up):
     """What a municipality fetches is what was signed."""
     _, said = up
     for room, url in said["urls"].items():
-        assert httpx2.get(f"{url}/healthz").json()["room"] == room
-    pack = httpx2.get(f"{said['urls']['ssb']}/sesong/iplos-{said['year']}.sesong")
+        assert httpx2.get(f"{url}/healthz", timeout=120, trust_env=False).json()["room"] == room
+    pack = httpx2.get(f"{said['urls']['ssb']}/sesong/iplos-{said['year']}.sesong", timeout=120, trust_env=False)
     assert pack.content == Path(said["pack"]).read_bytes()
 
 

@@ -35,7 +35,7 @@ def work_once(room, point=""):
     """Run the worker until nothing is due, or until it is killed; gives its exit code."""
     room.write_settings(**({"fault_point": point} if point else {}))
     words = [sys.executable, "-m", "ipis", "tpf", "work", "--once", "--settings", str(room.settings)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     room.write_settings()
     return done.returncode
 
