@@ -130,6 +130,11 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_read(desk
     assert "[check.report]" in capsys.readouterr().err
 
 
+def test_a_folder_is_no_season_pack(desk, capsys):
+    assert check(replace(desk, pack=desk.folder), desk.folder / "borte.xml") == 2
+    assert "[seasonpack.missing]" in capsys.readouterr().err
+
+
 def test_what_is_about_the_whole_delivery_is_told_with_its_count(desk, capsys):
     assert check(desk, written(desk)) == 0
     assert re.search(r"K104 · .+\n +Funnet +100 % av tjenestene mangler sluttdato\.", capsys.readouterr().out)

@@ -286,6 +286,12 @@ def test_a_wrong_password_is_refused_once_and_not_tried_again(fetch, portal, cap
     assert "fetch.login" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "https://filslusa:port", "filslusa", "http://"])
+def test_an_address_that_is_none_is_refused(fetch, capsys, url):
+    assert fetch(url=url) == 64
+    assert "[fetch.url]" in capsys.readouterr().err
+
+
 def kept(tmp_path):
     return [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
 

@@ -52,6 +52,13 @@ def test_the_folder_is_private_and_one_that_others_read_is_refused(tmp_path):
     assert code_of(Keyring, ring.folder) == "keyring.readable"
 
 
+def test_a_keyring_that_is_no_folder_is_refused(tmp_path):
+    file = tmp_path / "nøkler"
+    file.write_text("")
+    for place in (file, file / "under"):
+        assert code_of(Keyring, place) == "keyring.no_folder"
+
+
 def test_the_sender_key_is_made_once_and_belongs_to_one_environment(ring):
     key = ring.sender_key(Environment.DEMO)
     assert ring.sender_key(Environment.DEMO).public == key.public

@@ -192,6 +192,12 @@ def test_a_wrong_command_line_is_said_so(desk, capsys, more, result, code):
     assert not (desk.folder / "testvik.forsendelse").exists()
 
 
+@pytest.mark.parametrize("out", ["borte/a.forsendelse", "."])
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(desk, capsys, out):
+    assert run(desk.seal(desk.folder / "borte.xml", out=out)) == 64
+    assert "[seal.out]" in capsys.readouterr().err
+
+
 def test_a_refusal_is_told_in_the_language_asked_for_or_else_the_users(desk, capsys, monkeypatch):
     monkeypatch.setenv("IPIS_LANGUAGE", "en")
     nowhere = desk.folder / "finst-ikkje.xml"

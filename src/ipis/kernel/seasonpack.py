@@ -314,7 +314,7 @@ def attach(unsigned: Path, armored: bytes, out: Path, root: PublicKey | None = N
 def _archive(path: Path) -> container.Archive:
     try:
         return container.Archive(path, path.name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise PackRefused("seasonpack.missing", file=path.name) from None
     except IpisError as error:
         raise PackRefused("seasonpack.form", file=path.name, reason=error.code) from error

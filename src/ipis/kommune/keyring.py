@@ -79,7 +79,10 @@ class Keyring:
 
     def __init__(self, folder: Path) -> None:
         """Open the folder; refuse one that others may read."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise Misuse("keyring.no_folder", folder=folder.name) from None
         if folder.stat().st_mode & 0o077:
             raise Misuse("keyring.readable", folder=folder.name)
         self.folder = folder

@@ -59,9 +59,13 @@ class Portal:
 
     def __init__(self, url: str, environment: Environment) -> None:
         """Take the address: https, or http to this machine in demo and test."""
-        parts = urlsplit(url)
-        loopback = environment.synthetic and parts.scheme == "http" and parts.hostname in _LOOPBACK
-        if not parts.hostname or not (parts.scheme == "https" or loopback):
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port  # each raises for what is none
+        except ValueError:
+            raise Misuse("fetch.url") from None
+        loopback = environment.synthetic and parts.scheme == "http" and host in _LOOPBACK
+        if not host or not (parts.scheme == "https" or loopback):
             raise Misuse("fetch.url")
         self._http = httpx2.Client(base_url=url.rstrip("/"), timeout=_SECONDS, trust_env=parts.scheme == "https")
 

@@ -122,10 +122,12 @@ class Receiver:
 
     def __init__(self, url: str, language: str) -> None:
         """Take the address: https, or http to this machine; what is sent over it is sealed all the same."""
-        parts = urlsplit(url)
-        if not parts.hostname or not (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-        ):
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port  # each raises for what is none
+        except ValueError:
+            raise Misuse("send.url") from None
+        if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)):
             raise Misuse("send.url")
         self._http = httpx2.Client(
             base_url=url.rstrip("/"),

@@ -87,6 +87,8 @@ def seal(
     """Check an extract and seal it to TPF and SSB."""
     if language is not None:
         speak(language.value)
+    if out.is_dir() or not out.parent.is_dir():
+        raise Misuse("seal.out", file=out)
     season, ring = load_season(pack, keyring)
     contact = Contact(
         email=_printable(contact_email, _EMAIL_LENGTH, "--contact-email"),

@@ -192,12 +192,12 @@ def test_a_tried_file_is_called_as_it_was_named(store, tmp_path, capsys):
 
 def test_what_a_folder_is_called_is_shown_as_it_stands(tmp_path, capsys):
     """Square brackets are no colours to a terminal."""
-    definition = workshop.definition(tmp_path / "[/regler]")
-    workshop.data(tmp_path / "[/alle]" / "[red]a", baat=workshop.BOATS)
-    assert workshop.ipis("rules", "try", "K001", "--on", tmp_path / "[/alle]", "--definition", definition) == 0
+    definition = workshop.definition(tmp_path / "[regler]")
+    workshop.data(tmp_path / "[alle]" / "[red]a", baat=workshop.BOATS)
+    assert workshop.ipis("rules", "try", "K001", "--on", tmp_path / "[alle]", "--definition", definition) == 0
     assert "[red]a" in capsys.readouterr().out
     assert workshop.ipis("rules", "check", "--definition", definition) == 1
-    assert "[/regler]" in capsys.readouterr().out
+    assert "[regler]" in capsys.readouterr().out
 
 
 def test_the_change_page_is_the_generated_one(capsys):
