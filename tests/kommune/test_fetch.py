@@ -94,15 +94,13 @@ def test_another_registers_mail_is_called_by_its_subject(fetch, home_visits, cap
     assert "IPLOS" not in said
 
 
-def test_whoever_meets_something_wrong_is_told_to_ask_at_the_registers_own_address(
+def test_whoever_meets_what_is_not_signed_is_told_to_ask_at_the_registers_own_address(
     fetch, portal, season, home_visits, capsys
 ):
-    portal.answers = {"/api/v1/filer": [(200, b"{}")]}
-    assert fetch(pack=home_visits.pack) == 2
     portal.show(season.feedback(CONTENT))
     assert fetch(pack=home_visits.pack) == 2
     said = capsys.readouterr().err
-    assert said.count("besoek@ssb.test") == 2
+    assert "besoek@ssb.test" in said
     assert "iplos@" not in said
 
 

@@ -24,7 +24,7 @@ from ipis.kernel.receipt import Kind, Receipt, SignedReceipt
 from ipis.kernel.secret import Secret
 from ipis.kommune import worklist
 from ipis.kommune.pin import read_pin
-from ipis.kommune.season import in_season, load_season
+from ipis.kommune.season import load_season
 from ipis.lib.storage import measure, write_durably
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def open_feedback(
 ) -> None:
     """Open the feedback inside the secure zone, with the PIN used at the submission."""
     season, ring = load_season(pack, keyring)
-    with in_season(season):
-        receipt, sent = prove(feedback, season, ring)
-        members = unpack(feedback, _passwords(read_pin(pin_file, season.collection.pin), sent.feedback_code))
+    receipt, sent = prove(feedback, season, ring)
+    members = unpack(feedback, _passwords(read_pin(pin_file, season.collection.pin), sent.feedback_code))
     findings = worklist.read_findings(members[_FEILLISTE], feedback.name)
     known = None if extract is None else read_identifiers(extract, season, receipt)
     work = worklist.worklist(findings, known)
@@ -85,7 +84,8 @@ def prove(feedback: Path, pack: SeasonPack, keyring: Keyring) -> tuple[Receipt, 
     try:
         receipt = signed.verify(pack.signing_keys("ssb-receipt"), pack.environment)
     except ParcelRefused as error:
-        raise FeedbackRefused("open.not_signed", file=kvittering.name) from error
+        contact = pack.collection.addresses["ssb"]
+        raise FeedbackRefused("open.not_signed", file=kvittering.name, contact=contact) from error
     if receipt.kind is not Kind.R4 or receipt.details.get("zip_sha256") != measure(feedback).sha256:
         raise FeedbackRefused("open.other_zip", file=feedback.name)
     sent = keyring.find(receipt.forsendelse)

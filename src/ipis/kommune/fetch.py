@@ -23,7 +23,6 @@ from ipis.kernel.secret import Secret
 from ipis.kommune.device import Device
 from ipis.kommune.portal import Listed, Portal
 from ipis.kommune.progress import bars
-from ipis.kommune.season import in_season
 from ipis.kommune.settings import KommuneSettings
 from ipis.lib.storage import flush_folder, measure, write_durably
 
@@ -54,7 +53,7 @@ def fetch(
     """Fetch the feedback that SSB has put up, with its receipt R4, and verify both."""
     season = SeasonPack.load(pack, trusted_root=KommuneSettings.load().trusted_root)
     password = _password(password_file)
-    with in_season(season), Portal(url, season.environment) as portal:
+    with Portal(url, season.environment) as portal:
         done = Errand(portal, season, out, user, password, Device.of(url, user)).run(wait)
     for path in done.fetched:
         typer.echo(str(path))
@@ -96,7 +95,7 @@ class Errand:
                 new = self._round(self.portal.files(), done)
                 if new or (wait == 0 and (done.fetched or done.standing)):
                     return done
-                trouble = TryLater("fetch.nothing")
+                trouble = TryLater("fetch.nothing", register=self.season.collection.title["nb"])
             except TryLater as error:
                 trouble, logged_in = error, logged_in and error.code != "fetch.session"
             left = give_up_at - time.monotonic()
@@ -150,7 +149,7 @@ def bring(portal: Portal, season: SeasonPack, one: Listed, out: Path) -> Path:
             part.unlink()  # what an earlier run left was not the beginning of this file
             _download(portal, one, part)
         if measure(part).sha256 != one.sha256:
-            raise FeedbackRefused("fetch.differs", name=one.name)
+            raise FeedbackRefused("fetch.differs", name=one.name, contact=_contact(season))
     except FeedbackRefused:
         part.unlink(missing_ok=True)
         raise
@@ -168,10 +167,15 @@ def check_receipt(signed: SignedReceipt, season: SeasonPack, one: Listed) -> Non
     try:
         receipt = signed.verify(season.signing_keys("ssb-receipt"), season.environment)
     except ParcelRefused as error:
-        raise FeedbackRefused("fetch.not_signed", name=one.name) from error
+        raise FeedbackRefused("fetch.not_signed", name=one.name, contact=_contact(season)) from error
     named = tuple(receipt.details.get(key) for key in ("zip", "zip_sha256", "zip_size"))
     if receipt.kind is not Kind.R4 or named != (one.name, one.sha256, one.size):
-        raise FeedbackRefused("fetch.other_zip", name=one.name)
+        raise FeedbackRefused("fetch.other_zip", name=one.name, contact=_contact(season))
+
+
+def _contact(season: SeasonPack) -> str:
+    """Give the register's address for whoever meets what may not be SSB's."""
+    return season.collection.addresses["ssb"]
 
 
 def _refuse_others(out: Path, files: dict[str, bytes]) -> None:

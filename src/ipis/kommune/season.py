@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ipis.kernel.errors import IpisError, PackRefused
+from ipis.kernel.errors import PackRefused
 from ipis.kernel.seasonpack import SeasonPack
 from ipis.kommune.keyring import Keyring
 from ipis.kommune.settings import KommuneSettings
 from ipis.lib.settings import user_language
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -24,17 +23,6 @@ def tell_trust(season: SeasonPack) -> None:
     said = first.render(user_language())
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"{said.found}. {said.do}.", style="yellow")
-
-
-@contextmanager
-def in_season(season: SeasonPack) -> Iterator[None]:
-    """Let what is refused tell the register's title, as the subjects of mails have it, and whom to ask about it."""
-    try:
-        yield
-    except IpisError as error:
-        collection = season.collection
-        error.params = {"register": collection.title["nb"], "contact": collection.addresses["ssb"]} | error.params
-        raise
 
 
 def load_season(
