@@ -172,7 +172,7 @@ def test_a_helper_whose_worker_is_killed_leaves_too(tmp_path, heeds):
     try:
         caller.kill()
         caller.wait()
-        left, _, _ = select.select([helper_process], [], [], 20.0)
+        left, _, _ = select.select([helper_process], [], [], 120)
     finally:
         os.close(helper_process)
     assert left
