@@ -109,7 +109,7 @@ def test_a_file_is_named_as_it_is_called(room, capsys):
     """A capital would name a file that is not there."""
     room["it"] = fail_with(Refused("author.no_data", folder="data"))
     program.run(["kiosk", "verb"])
-    assert "Stoppet: data er ingen mappe." in capsys.readouterr().err
+    assert "Stoppet: data er ingen mappe, og ikke noe uttrekk." in capsys.readouterr().err
 
 
 def test_a_refusal_for_programs_is_one_json_object(room, capsys):
