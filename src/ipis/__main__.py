@@ -39,6 +39,8 @@ _WHOLE = (*_LOCAL, "validate", "rules")
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    # A child would else import from the working folder first: a file there, called as a module is, would be run.
+    os.environ["PYTHONSAFEPATH"] = "1"
     sys.exit(run(sys.argv[1:]))
 
 

@@ -10,6 +10,7 @@ import typer
 from ipis import __main__ as program
 from ipis.kernel.errors import Misuse, OurFault, Refused, TryLater
 from ipis.local.cli import newest_year
+from ipis.local.parties import run_ipis
 
 
 @pytest.fixture
@@ -139,6 +140,47 @@ def test_the_program_runs_as_a_module():
     """`python -m ipis` is the command."""
     done = subprocess.run([sys.executable, "-m", "ipis", "nobody"], capture_output=True, check=False)
     assert done.returncode == 64
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch):
+    """A working folder with files that call themselves what our processes import; gives what they leave when run."""
+    trace = tmp_path / "trace"
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name in ("ipis", "h2", "multiprocessing"):
+        (folder / f"{name}.py").write_text(f"open({str(trace)!r}, 'a').write({name!r})\n", encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return trace
+
+
+def test_a_party_runs_nothing_from_the_working_folder(hostile):
+    """A file there, called as one of our modules, would be run with the room's keys."""
+    done = run_ipis(["nobody"], accept=(0, 64))
+    assert (done.returncode, hostile.exists()) == (64, False)
+
+
+def test_a_child_runs_nothing_from_the_working_folder(hostile, tmp_path):
+    """The confined child of intake reads hostile data beside the room's keys."""
+    program_file = tmp_path / "program.py"
+    program_file.write_text(_STARTS_A_CHILD, encoding="utf-8")
+    done = subprocess.run([sys.executable, program_file], capture_output=True, check=False)
+    assert (done.returncode, hostile.exists()) == (64, False), done.stderr
+
+
+_STARTS_A_CHILD = """
+import os, sys
+from ipis import __main__ as program
+from ipis.kernel.confined import Confined
+
+def run(_):
+    with Confined() as child:
+        return 64 if child.run(os.getpid) else 1
+
+if __name__ == "__main__":
+    program.run = run
+    program.main()
+"""
 
 
 def test_the_newest_year_is_found_in_the_definitions():

@@ -123,6 +123,14 @@ class TestProcesses:
     def test_work_once_runs_both_in_turn(self, ssb):
         assert ssb.run("work", "--once").returncode == 0
 
+    def test_workers_run_nothing_from_the_working_folder(self, ssb, tmp_path, monkeypatch):
+        """A file there, called as the program is, would be run with the room's keys."""
+        trace = tmp_path / "trace"
+        (tmp_path / "ipis.py").write_text(f"open({str(trace)!r}, 'w')\n", encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        work.run_both(ssb.file, once=True)
+        assert not trace.exists()
+
     def test_worker_that_dies_ends_the_other_and_is_told(self, ssb, monkeypatch):
         """A supervisor sees the exit code and starts both again."""
         commands = {work.Role.INTAKE: ["false"], work.Role.FEEDBACK: ["sleep", "30"]}

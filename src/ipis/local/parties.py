@@ -151,7 +151,8 @@ def time_at(party: Party) -> datetime:
 
 
 def _program() -> list[str]:
-    return [sys.executable, "-m", "ipis"]
+    # -P: a file in the working folder, called as a module is, would else be run.
+    return [sys.executable, "-P", "-m", "ipis"]
 
 
 def _free_ports() -> dict[str, int]:

@@ -223,7 +223,9 @@ def _now_and_then(do: Callable[[], object]) -> Callable[[], None]:
 
 
 def _command(settings_file: Path, role: Role, *, once: bool) -> list[str]:
-    command = [sys.executable, "-m", "ipis", "ssb", "work", "--settings", str(settings_file), "--only", role.value]
+    # -P: a file in the working folder, called as a module is, would else be run.
+    program = [sys.executable, "-P", "-m", "ipis", "ssb", "work"]
+    command = [*program, "--settings", str(settings_file), "--only", role.value]
     return [*command, "--once"] if once else command
 
 
