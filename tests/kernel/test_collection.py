@@ -174,6 +174,28 @@ def test_a_broken_code_list_is_refused():
     assert refused.value.params["line"] == changed["codes/husstand.csv"].count(b"\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "line"),
+    [
+        (b"kode,label_nb\n1,x\n", "collection.no_code", 1), (b"code;label_nb\n1;x\n", "collection.no_code", 1),
+        (b"code,code\n1,2\n", "collection.doubled_column", 1), (b"code,n,n\n1,2,3\n", "collection.doubled_column", 1),
+        (b"", "collection.csv", 1), (b"c\xf8de\n1\n", "collection.csv", 1), (b"code,label_nb\n1,x\n2,\xf8\n", "collection.csv", 3),
+        (b"code\n1\n2,x\n", "collection.csv", 3),
+    ],
+)  # fmt: skip
+def test_a_list_whose_values_cannot_be_found_is_refused_by_name_and_line(content, code, line):
+    with pytest.raises(DefinitionRefused) as refused:
+        load(DefinitionFolder.from_members(members() | {"codes/husstand.csv": content}))
+    found = refused.value
+    assert (found.code, found.params["file"], found.params["line"]) == (code, "codes/husstand.csv", line)
+
+
+@pytest.mark.parametrize("content", [b'"code","label_nb"\n"01","x"\n', b"\xef\xbb\xbfcode,label_nb\r\n01,x\r\n"])
+def test_a_list_is_read_whatever_program_wrote_it(content):
+    changed = members() | {"codes/husstand.csv": content}
+    assert load(DefinitionFolder.from_members(changed)).code_values("husstand") == ("01",)
+
+
 @pytest.mark.parametrize("year", [2016, 2017])
 def test_the_care_units_are_those_of_the_demo_with_an_industry_code_each(year):
     """The real overview (L16, L17) comes with the season pack; the one shipped is made by the rule of the demo."""

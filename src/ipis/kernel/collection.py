@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass as plain_dataclass
 from datetime import date, datetime
@@ -263,6 +265,7 @@ def load_any(folder: DefinitionFolder) -> Collection:
     layout = layout_file.parse(folder.require(_LAYOUT_FILE), f"{folder.origin}/{_LAYOUT_FILE}")
     codes = code_lists(folder, written.year)
     layout_file.require_lists(layout, codes, _written(folder, _LAYOUT_FILE))
+    _require_code_columns(layout, codes)
     layout_file.require_rules(layout, _written(folder, _LAYOUT_FILE))
     return Collection(
         register=written.register,
@@ -331,9 +334,17 @@ def code_lists(folder: DefinitionFolder, year: int) -> dict[str, pa.Table]:
     return lists
 
 
+def _require_code_columns(layout: Layout, codes: Mapping[str, pa.Table]) -> None:
+    """Refuse a list that a field takes its values from and that has no column of them."""
+    named = {each.codes for _, each in layout.every_field() if isinstance(each.codes, str)}
+    for name in sorted(named & codes.keys()):
+        if "code" not in codes[name].column_names:
+            raise DefinitionRefused("collection.no_code", file=f"codes/{name.removesuffix('_valid')}.csv", line=1)
+
+
 def _table(data: bytes, member: str) -> pa.Table:
     """Read a CSV of ours: texts as strings, years and counts as numbers, empty cells as nulls."""
-    names = data.partition(b"\n")[0].decode("utf-8").strip().split(",")
+    names = _heading(data, member)
     types: dict[str, Any] = {name: pa.int64() if _NUMBERS.match(name) else pa.string() for name in names}
     options = pa_csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     try:
@@ -342,6 +353,21 @@ def _table(data: bytes, member: str) -> pa.Table:
     except pa.ArrowInvalid as error:
         row = re.search(r"Row #(\d+)", str(error))
         raise DefinitionRefused("collection.csv", file=member, line=int(row[1]) if row else 1) from None
+
+
+def _heading(data: bytes, member: str) -> list[str]:
+    """Give the names of the columns, each of which stands once."""
+    try:
+        names = next(csv.reader([re.split(r"[\r\n]", data.decode("utf-8-sig"), maxsplit=1)[0]]), [])
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DefinitionRefused("collection.csv", file=member, line=line) from None
+    except csv.Error:
+        raise DefinitionRefused("collection.csv", file=member, line=1) from None
+    for name, count in Counter(names).items():
+        if name and count > 1:
+            raise DefinitionRefused("collection.doubled_column", file=member, line=1, name=name)
+    return names
 
 
 def _pairs(codes: Mapping[str, pa.Table], name: str, key: str, value: str, *, kind: str = "") -> dict[str, str]:

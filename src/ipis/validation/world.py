@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PERIOD = ("aargang", "fraDato", "tilDato")
 """Header values that the collection year itself gives: rules judge by the year asked for."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 TYPES = {
     Kind.ID: Type.ID,
@@ -123,11 +126,19 @@ def register_source(record: str, column: str) -> str:
 
 
 def _numbers(listed: pa.Table | None) -> dict[str, Decimal] | None:
-    """Give the number that each code stands for, by a code list's column `value`; a code without one has none."""
+    """Give the number that each code stands for, by a code list's column `value`; a code without one has none.
+
+    Of a code that stands twice the first row counts, as it does where a list is looked into.
+    """
     if listed is None or "value" not in listed.column_names:
         return None
-    pairs = zip(listed["code"].to_pylist(), listed["value"].to_pylist(), strict=True)
-    return {str(code): Decimal(str(value)) for code, value in pairs if value is not None}
+    numbers: dict[str, Decimal] = {}
+    for code, value in zip(listed["code"].to_pylist(), listed["value"].to_pylist(), strict=True):
+        if value is not None and not _NUMBER.fullmatch(str(value)):
+            return None
+        if value is not None:
+            numbers.setdefault(str(code), Decimal(str(value)))
+    return numbers
 
 
 def _lists(collection: Collection) -> dict[str, Listing]:

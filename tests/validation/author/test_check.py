@@ -210,3 +210,40 @@ def test_a_field_that_names_no_rule_is_told_alone(tmp_path):
     (problem,) = problems(open_folder(workshop.definition(tmp_path / "gal", layout=layout)))
     assert problem.code == "rules.unknown"
     assert 'code = "K777"' in layout.splitlines()[int(str(problem.params["line"])) - 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "line"),
+    [
+        (b"kode\nF\n", "collection.no_code", 1), (b"code;label_nb\nF;x\n", "collection.no_code", 1), (b"code,code\nF,L\n", "collection.doubled_column", 1),
+        (b"code,label_nb\nF,\xf8\n", "collection.csv", 2), (b"", "collection.csv", 1), (b"code\nF\nL,x\n", "collection.csv", 3),
+    ],
+)  # fmt: skip
+def test_a_broken_code_list_is_told_by_file_and_line_by_every_command(tmp_path, capsys, content, code, line):
+    folder = workshop.definition(tmp_path / "d")
+    (folder / "codes/slag.csv").write_bytes(content)
+    exit_code, (told,) = workshop.answer(capsys, "rules", "check", "--definition", folder)
+    assert (exit_code, told["code"], told["file"], told["line"]) == (2, code, "codes/slag.csv", line)
+    tables = workshop.data(tmp_path / "data", baat=workshop.BOATS)
+    for command in (["validate", "--data", tables], ["rules", "try", "K001", "--on", tables]):
+        exit_code, refused = workshop.refusal(capsys, *command, "--definition", folder)
+        assert (exit_code, refused["code"]) == (2, code)
+
+
+def test_numbers_that_are_none_give_no_mean(tmp_path):
+    layout = workshop.LAYOUT.replace("[Tur.derived]", '[Tur.families]\nalt = ["slag"]\n[Tur.derived]')
+    rules = rule("mean(alt) < 2", record="Tur", breaks="{slag: L}", passes="{slag: F}")
+    folder = workshop.definition(tmp_path, rules, layout, **{"codes/slag.csv": "code,value\nF,1\nL,to\n"})
+    assert [each.code for each in problems(open_folder(folder))] == ["rules.family_value"]
+
+
+def test_of_a_code_that_stands_twice_the_first_row_counts(tmp_path):
+    layout = workshop.LAYOUT.replace(
+        "[Tur.derived]",
+        '[Tur.families]\nalt = ["slag"]\n[Tur.derived]\nnavn = { lookup = "slag", on = "slag", value = "name" }',
+    )
+    rules = rule("mean(alt) = 1 and navn = 'en'", record="Tur", breaks="{slag: L}", passes="{slag: F}")
+    folder = workshop.definition(
+        tmp_path, rules, layout, **{"codes/slag.csv": "code,value,name\nF,1,en\nL,2,en\nF,3,to\n"}
+    )
+    assert problems(open_folder(folder)) == []

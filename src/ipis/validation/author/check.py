@@ -87,7 +87,8 @@ def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection
 def _without(members: dict[str, bytes], error: DefinitionRefused) -> tuple[dict[str, bytes], str] | None:
     """Leave out the rule or derived column that an error stands in; gives its name too, None where there is none."""
     file, line = str(error.params.get("file", "")), error.params.get("line")
-    if file not in members or not isinstance(line, int) or error.code == _OF_A_FIELD:
+    of_rules = file == LAYOUT or file.startswith("rules/")
+    if not of_rules or file not in members or not isinstance(line, int) or error.code == _OF_A_FIELD:
         return None
     if file != LAYOUT and error.code == "rules.yaml":
         return {name: data for name, data in members.items() if name != file}, ""
