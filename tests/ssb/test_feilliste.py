@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from tests.yardstick import measured
+from tests.calls import calls_of
 
 from ipis.ssb.feedback.feilliste import (
     COLUMNS,
@@ -230,8 +230,8 @@ def test_the_sums_by_rule_are_the_list():
     assert (summed["K036"]["problems"], summed["K036"]["persons"], summed["K101"]["persons"]) == (3, 3, 0)
 
 
-def test_half_a_million_findings_are_listed_about_as_fast_as_they_are_read():
-    """Nothing loops over rows: the nation's findings and those before cost a few times what Python takes to see each."""
+def test_half_a_million_findings_are_listed_without_looking_at_each():
+    """The nation's findings and those before; nothing loops over rows."""
     count = 500_000
     rows = np.arange(count, dtype=np.int32)
     same = {name: pa.repeat(text, count) for name, text in (("record", "tjeneste"), ("field", "orgNr"), ("value", "x"))}
@@ -244,8 +244,6 @@ def test_half_a_million_findings_are_listed_about_as_fast_as_they_are_read():
     )
     now = Keyed(stored.cast(STORED), {"tjeneste": named}, {"K000": ("a", "bruker"), "K001": ("a", "bruker")})
     before = Keyed(now.findings.slice(0, count // 2), now.keys)
-    listing, made = measured(lambda: make_feilliste(now, before))
-    some = now.findings.slice(0, count // 10)
-    seeing, _ = measured(some.to_pylist, best_of=2)
-    assert listing / count < 8 * seeing / some.num_rows
+    calls, made = calls_of(lambda: make_feilliste(now, before))
+    assert calls < count / 10
     assert count_by_status(made) == {"new": count // 2, "open": count // 2, "answered": 0, "fixed": 0}
