@@ -1,5 +1,7 @@
 """Definition folders: bytes by name, whatever they come from, and no name that leads out."""
 
+import os
+
 import pytest
 from tests.kernel.years import PACKAGE, copied_folder
 
@@ -42,3 +44,39 @@ def test_members_below_a_folder_are_found_by_their_whole_names():
     assert set(folder.under("codes/", "kommuner.csv")) == {"codes/kommuner.csv"}
     assert folder.under("codes/", ".yaml") == {}
     assert "population_kommune.csv" in DefinitionFolder.shared("geography")
+
+
+def _refused(folder, **asked):
+    with pytest.raises(DefinitionRefused) as refused:
+        DefinitionFolder.from_path(folder, **asked)
+    assert "{" not in refused.value.render("nb").found
+    return refused.value.code, refused.value.params["member"]
+
+
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
+    (tmp_path / "rules").mkdir()
+    odd = tmp_path / "rules" / "x.yaml"
+    for make in (os.mkfifo, lambda path: path.symlink_to("x.yaml"), lambda path: path.symlink_to("nowhere")):
+        make(odd)
+        assert _refused(tmp_path) == ("collection.odd_member", "rules/x.yaml")
+        odd.unlink()
+    (tmp_path / "rules" / "again").symlink_to(tmp_path)
+    assert _refused(tmp_path) == ("collection.odd_member", "rules/again")
+
+
+@pytest.mark.parametrize(("name", "size"), [("rules/x.yaml", 5 << 20), ("codes/x.csv", 33 << 20)])
+def test_a_file_beyond_any_sense_is_refused_unread(tmp_path, name, size):
+    file = tmp_path / name
+    file.parent.mkdir()
+    with file.open("wb") as written:
+        written.truncate(size)
+    assert _refused(tmp_path) == ("collection.too_big", name)
+
+
+def test_only_what_is_asked_for_is_looked_at(tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "x.yaml").write_bytes(b"[]")
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / "odd")
+    assert _refused(tmp_path) == ("collection.odd_member", "data/odd")
+    assert list(DefinitionFolder.from_path(tmp_path, only={"rules"})) == ["rules/x.yaml"]

@@ -240,3 +240,18 @@ def test_a_fault_that_no_rule_is_about_is_refused_when_the_folder_is_read(old, n
     lines = changed["layout.toml"].decode().splitlines()
     heading = f"[{refused.value.params['record']}.fields.{refused.value.params['field']}]"
     assert lines.index(heading) < int(str(refused.value.params["line"])) <= lines.index(heading) + 9
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "column"),
+    [
+        ("\nlength = " + "9" * 5000, 2, 10),
+        ("\na = 1\nb = " + "[" * 50_000, 3, 5),
+        ("\na = " + "{a=" * 50_000, 2, 5),
+    ],
+)
+def test_what_no_reader_can_take_in_is_refused_where_it_stands(written, line, column):
+    with pytest.raises(DefinitionRefused) as refused:
+        parse(written.encode())
+    found = refused.value
+    assert (found.code, found.params["line"], found.params["column"]) == ("toml.syntax", line, column)

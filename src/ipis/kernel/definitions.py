@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from ipis.kernel.errors import DefinitionRefused
+
+_MOST_BYTES: Final = 32 << 20
+"""Of a file: as much as a season pack takes."""
+_MOST_WRITTEN: Final = 4 << 20
+"""Of a file that someone writes by hand, and whose reader is slow."""
+_BY_HAND: Final = (".toml", ".yaml", ".yml", ".txt")
 
 
 class DefinitionFolder(Mapping[str, bytes]):
@@ -23,9 +30,10 @@ class DefinitionFolder(Mapping[str, bytes]):
         self.origin = origin
 
     @classmethod
-    def from_path(cls, folder: Path) -> DefinitionFolder:
-        """Read a folder on disk."""
-        return cls(dict(_walk(folder)), str(folder))
+    def from_path(cls, folder: Path, *, only: Container[str] | None = None) -> DefinitionFolder:
+        """Read a folder on disk, whole or of its files and folders `only` some; refuses what is no file to read."""
+        wanted = (entry for entry in sorted(folder.iterdir()) if only is None or entry.name in only)
+        return cls(dict(member for entry in wanted for member in _entry(entry, entry.name)), str(folder))
 
     @classmethod
     def from_members(cls, members: Mapping[str, bytes], origin: str = "season pack") -> DefinitionFolder:
@@ -89,14 +97,39 @@ def _package() -> Traversable:
     return files("ipis.definitions")
 
 
-def _walk(folder: Traversable | Path, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+def _walk(folder: Traversable | Path) -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
-        if entry.name.startswith((".", "__")):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry, f"{prefix}{entry.name}/")
+        yield from _entry(entry, entry.name)
+
+
+def _entry(entry: Traversable | Path, name: str) -> Iterator[tuple[str, bytes]]:
+    """Read a file, or all that is below a folder, unless it is hidden."""
+    if entry.name.startswith((".", "__")):
+        return
+    try:
+        if entry.is_dir() and not _leads_back(entry):
+            for inner in entry.iterdir():
+                yield from _entry(inner, f"{name}/{inner.name}")
+        elif entry.is_file():
+            yield name, _read(entry, name)
         else:
-            yield f"{prefix}{entry.name}", entry.read_bytes()
+            raise DefinitionRefused("collection.odd_member", member=name)
+    except OSError:
+        raise DefinitionRefused("collection.odd_member", member=name) from None
+
+
+def _leads_back(folder: Traversable | Path) -> bool:
+    """Tell whether a link leads to a folder around itself, which would be read without end."""
+    return isinstance(folder, Path) and folder.is_symlink() and folder.resolve() in folder.absolute().parents
+
+
+def _read(file: Traversable | Path, name: str) -> bytes:
+    most = _MOST_WRITTEN if name.lower().endswith(_BY_HAND) else _MOST_BYTES
+    with file.open("rb") as opened:
+        content = opened.read(most + 1)
+    if len(content) > most:
+        raise DefinitionRefused("collection.too_big", member=name, most=most >> 20)
+    return content
 
 
 def _is_plain(name: str) -> bool:

@@ -26,6 +26,7 @@ _HEADING: Final = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]")
 _KEY: Final = re.compile(rf"\s*({_DOTTED})\s*=")
 _AT: Final = re.compile(r"at line (\d+), column (\d+)")
 _TWICE: Final = re.compile(r"twice|overwrite|Duplicate")
+_UNBOUNDED: Final = re.compile(r"[0-9][0-9_]{999}|\[[\[\s]{99}|\{(?:[\w\s]+=\s*\{){99}")
 _COMPLAINTS: Final = {
     "int": "toml.not_number", "float": "toml.not_number", "bool": "toml.not_truth", "string": "toml.not_text",
     "tuple": "toml.not_list", "frozen": "toml.not_list", "mapping": "toml.not_table", "dict": "toml.not_table",
@@ -60,6 +61,10 @@ class Written:
             at = _AT.search(str(error))
             line, column = (int(at[1]), int(at[2])) if at else (len(self.text.splitlines()), 1)
             raise DefinitionRefused(code, file=self.origin, line=line, column=column) from None
+        except (ValueError, RecursionError):
+            # A number longer than Python converts, or a nest deeper than it follows; neither says where.
+            line, column = _unbounded(self.text)
+            raise DefinitionRefused("toml.syntax", file=self.origin, line=line, column=column) from None
 
     def refuse(self, code: str, path: Path, **params: object) -> NoReturn:
         """Refuse what stands at a path, or where it should have stood."""
@@ -116,6 +121,13 @@ def place(text: str, path: Sequence[str]) -> tuple[int, int]:
                 deeper, column = _within(written.line, written.end, path[shared:])
                 deepest, found = shared + deeper, (written.number, column or found[1])
     return found
+
+
+def _unbounded(text: str) -> tuple[int, int]:
+    """Find line and column, from 1, of the first number or nest that has no sensible end."""
+    begun = _UNBOUNDED.search(text)
+    start = begun.start() if begun else 0
+    return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
 
 
 class _KeyWritten(NamedTuple):

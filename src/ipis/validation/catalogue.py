@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ruamel.yaml import YAML
@@ -109,14 +110,20 @@ _OPTIONAL = (
     "over", "field", "checks", "kind", "audience", "runs_at", "scope", "where", "require", "shows", "indicators",
     "years", "examples", "problem",
 )  # fmt: skip
+_FILE = re.compile(r"rules/[^/]+\.yaml")
 _EXAMPLES = ("passes", "breaks", "not_assessed")
 _YEARS = re.compile(r"all|(?P<first>[0-9]{4})(?P<on>\+)?|-(?P<last>[0-9]{4})")
 
 
 def load(files: Mapping[str, bytes], year: int) -> dict[str, Rule]:
-    """Read every `rules/*.yaml` of a definition folder; give the rules of the year by id, in order of id."""
+    """Read every `rules/*.yaml` of a definition folder; give the rules of the year by id, in order of id.
+
+    Whatever else lies in `rules/` is refused: it looks like rules, and would silently not be run.
+    """
     rules: dict[str, Rule] = {}
-    for name in sorted(name for name in files if re.fullmatch(r"rules/[^/]+\.yaml", name)):
+    for name in sorted(name for name in files if name.startswith("rules/")):
+        if not _FILE.fullmatch(name):
+            refuse("rules.file", Place(name, 1, 1), better=f"rules/{PurePosixPath(name).stem}.yaml")
         for record, place in _records(name, files[name]):
             rule = _rule(record, place, year)
             if rule is None:

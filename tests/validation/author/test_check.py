@@ -247,3 +247,24 @@ def test_of_a_code_that_stands_twice_the_first_row_counts(tmp_path):
         tmp_path, rules, layout, **{"codes/slag.csv": "code,value,name\nF,1,en\nL,2,en\nF,3,to\n"}
     )
     assert problems(open_folder(folder)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "better"),
+    [
+        ("rules/b.yml", "rules/b.yaml"), ("rules/b.YAML", "rules/b.yaml"), ("rules/under/b.yaml", "rules/b.yaml"), ("rules/b.txt", "rules/b.yaml"),
+        ("rules/b", "rules/b.yaml"), ("rules/under/b.yml", "rules/b.yaml"),
+    ],
+)  # fmt: skip
+def test_a_rule_file_that_would_not_be_read_is_told_with_the_name_it_should_have(tmp_path, capsys, name, better):
+    folder = workshop.definition(tmp_path / "d", rule("lengde > 3"), **{name: rule("lengde > 9", number="K009")})
+    code, (told,) = workshop.answer(capsys, "rules", "check", "--definition", folder)
+    assert (code, told["code"], told["file"], told["better"]) == (2, "rules.file", name, better)
+    tables = workshop.data(tmp_path / "data", baat=workshop.BOATS)
+    assert workshop.refusal(capsys, "validate", "--definition", folder, "--data", tables)[1]["code"] == "rules.file"
+
+
+def test_data_beside_the_definitions_are_not_looked_at(tmp_path):
+    folder = workshop.definition(tmp_path / "d", rule("lengde > 3"), **{"data/rules/odd.txt": "x"})
+    (folder / "data/loop").symlink_to(folder)
+    assert problems(open_folder(folder)) == []

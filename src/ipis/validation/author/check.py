@@ -90,7 +90,7 @@ def _without(members: dict[str, bytes], error: DefinitionRefused) -> tuple[dict[
     of_rules = file == LAYOUT or file.startswith("rules/")
     if not of_rules or file not in members or not isinstance(line, int) or error.code == _OF_A_FIELD:
         return None
-    if file != LAYOUT and error.code == "rules.yaml":
+    if file != LAYOUT and error.code in {"rules.yaml", "rules.file"}:
         return {name: data for name, data in members.items() if name != file}, ""
     text = members[file].decode("utf-8")
     if file == LAYOUT:

@@ -18,7 +18,8 @@ from ipis.validation import rulebook
 from ipis.validation.author import SHIPPED
 
 FILE = "collection.toml"
-_MEMBERS = re.compile(r"layout\.toml|collection\.toml|(?:rules|codes|tables|indicators)/[^/]+\.(?:yaml|csv)")
+_MEMBERS = re.compile(r"layout\.toml|collection\.toml|rules/.+|(?:codes|tables|indicators)/[^/]+\.(?:yaml|csv)")
+_PARTS = frozenset({"layout.toml", FILE, "rules", "codes", "tables", "indicators"})
 _YEAR = re.compile(r"[0-9]{4}")
 
 
@@ -37,7 +38,7 @@ def open_folder(path: Path, year: int | None = None, clock: Clock | None = None)
     """Read the members of a definition folder, with a `collection.toml` that stands in where there is none."""
     if not path.is_dir():
         raise DefinitionRefused("author.no_folder", folder=path.name)
-    found = DefinitionFolder.from_path(path)
+    found = DefinitionFolder.from_path(path, only=_PARTS)
     members = {name: content for name, content in found.items() if _MEMBERS.fullmatch(name)}
     if FILE not in members:
         members[FILE] = _stand_in(year or _year_of(path, clock))
