@@ -128,6 +128,46 @@ def test_a_bomb_costs_no_memory(tmp_path):
     assert int(megabytes) < 50
 
 
+def bomb(tmp_path, rows, text="A" * 1000):
+    """A file of few bytes whose every row holds a long text, said once in a dictionary."""
+    names = ("brukerNr", "husstand", "bostedBydel")
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
+    return write(tmp_path, pa.table(dict.fromkeys(names, column)), compression="zstd")
+
+
+def test_texts_said_once_and_meant_often_are_refused_before_they_are_unpacked(tmp_path):
+    """223 kB took 10 GB: a dictionary has each text once, and the tables, the rules and the findings each row's."""
+    file = bomb(tmp_path, 400_000)
+    assert file.stat().st_size < 200_000
+    before, peak = pa.total_allocated_bytes(), pa.default_memory_pool().max_memory()
+    code, params = refused(extract_parquet.check_unpacked, [file], Limits())
+    assert (code, params["most"]) == ("extract.parquet_size", Limits().unpacked_freely)
+    assert pa.total_allocated_bytes() - before < 1 << 20
+    assert pa.default_memory_pool().max_memory() - peak < 64 << 20
+
+
+def test_cells_without_a_text_are_measured_too(tmp_path):
+    nothing = pa.nulls(1_000_000, pa.string())
+    file = write(tmp_path, pa.table(dict.fromkeys(list(PERSON.fields)[:40], nothing)))
+    assert refused(extract_parquet.check_unpacked, [file] * 8, Limits())[0] == "extract.parquet_size"
+    numbers = pa.table({"brukerNr": pa.nulls(1_000_000, pa.decimal256(76))})
+    assert refused(extract_parquet.check_unpacked, [write(tmp_path, numbers)] * 5, Limits())[0] == "extract.parquet_size"  # fmt: skip
+
+
+def test_what_a_folder_may_hold_is_counted_over_all_its_files(tmp_path):
+    file = bomb(tmp_path, 1000)
+    limits = Limits(unpacked_freely=4_000_000)
+    extract_parquet.check_unpacked([file], limits)
+    assert refused(extract_parquet.check_unpacked, [file, file], limits)[0] == "extract.parquet_size"
+
+
+def test_a_big_file_may_hold_many_times_its_size_but_no_more_than_any_extract_does(tmp_path):
+    table = pa.table({"brukerNr": [f"{number:x}" * 3 for number in range(100_000)]})
+    file = write(tmp_path, table, compression="none", use_dictionary=False)
+    extract_parquet.check_unpacked([file], Limits(unpacked_freely=0, unpacked_times=2))
+    assert refused(extract_parquet.check_unpacked, [file], Limits(unpacked_bytes=1_000_000))[1]["most"] == 1_000_000
+
+
 def test_a_page_header_that_lies_is_no_parquet(tmp_path):
     file = write(tmp_path, pa.table({"brukerNr": ["1", "2"]}), compression="none", use_dictionary=False)
     data = bytearray(file.read_bytes())
@@ -142,7 +182,7 @@ def test_a_footer_longer_than_the_file_or_than_any_layout_is_refused_unread(tmp_
     file.write_bytes(b"PAR1" + b"\x00" * 20 + (1 << 30).to_bytes(4, "little") + b"PAR1")
     assert refused(read_parquet, file)[0] == "extract.parquet"
     file.write_bytes(b"PAR1" + b"\x00" * (9 << 20) + (9 << 20).to_bytes(4, "little") + b"PAR1")
-    assert refused(read_parquet, file)[0] == "extract.parquet_size"
+    assert refused(read_parquet, file) == ("extract.parquet_footer", {"file": "person.parquet", "most": 8 << 20})
     file.write_bytes(b"PAR1")
     assert refused(read_parquet, file)[0] == "extract.parquet"
 
@@ -154,6 +194,13 @@ def test_parquet_of_too_many_columns_rows_or_characters_is_refused(tmp_path):
     assert refused(read_parquet, write(tmp_path, rows), Limits(rows=1000))[0] == "extract.too_many_rows"
     long = pa.table({"brukerNr": ["1", None, "9" * 1001]})
     assert refused(read_parquet, write(tmp_path, long)) == ("extract.long_field", {"file": "person.parquet", "row": 3, "most": 1000})  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [101, 100_000])
+def test_a_heading_of_many_columns_is_told_as_such_however_long_its_footer(tmp_path, columns):
+    schema = pa.schema([(f"felt_nummer_{number}", pa.string()) for number in range(columns)])
+    file = write(tmp_path, schema.empty_table(), store_schema=False)
+    assert refused(read_parquet, file) == ("extract.too_many_columns", {"file": "person.parquet", "most": 100})
 
 
 def test_parquet_of_any_writer_is_read_whole(tmp_path):

@@ -27,6 +27,11 @@ class Limits:
     """What a stranger's file may ask of the machine (architecture §2.1)."""
 
     file_bytes: int = 2 << 30
+    unpacked_bytes: int = 512 << 20
+    """What Parquet files may hold in all; those of a large city hold a tenth."""
+    unpacked_times: int = 50
+    """How many times their own size they may hold, beyond `unpacked_freely`; ordinary ones hold less than ten."""
+    unpacked_freely: int = 128 << 20
     prolog_bytes: int = 64 << 10
     silent_bytes: int = 1 << 20
     value_chars: int = 1_000

@@ -37,6 +37,8 @@ class _Folder:
 def read_folder(path: Path, layout: Layout, limits: Limits, progress: Progress | None, judge: Judge | None) -> Extract:
     """Read a folder of flat files; raises `ExtractRefused`."""
     folder = _open(path, layout, limits)
+    if folder.source == "parquet":
+        extract_parquet.check_unpacked(list(folder.files.values()), limits)
     encoding = extract_csv.encoding_of(sorted(folder.files.values()), limits) if folder.source == "csv" else "utf-8"
     total, done = folder.size(), 0
     header = _one_row(folder, layout.header, limits, encoding)

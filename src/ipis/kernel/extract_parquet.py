@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,20 @@ from ipis.kernel.extract import Limits
 from ipis.kernel.extract_batch import shown
 from ipis.kernel.extract_csv import check_names
 from ipis.kernel.layout import RecordType
-from ipis.kernel.parquet_pages import PagesBroken, PagesTooBig, check_footer, check_pages
+from ipis.kernel.parquet_pages import (
+    MAX_FOOTER,
+    ColumnsTooMany,
+    FooterTooLong,
+    PagesBroken,
+    PagesTooBig,
+    check_footer,
+    check_pages,
+)
 
 _ROWS = 1 << 13
+_MEASURED_ROWS = 1 << 16
+_CELL = 4
+"""Bytes that a cell takes besides its text, or where it has none."""
 _MOST_ITEMS = 1 << 16
 """Items of any list in the footer: columns, row groups."""
 
@@ -33,20 +44,66 @@ def batches(file: Path, record: RecordType, limits: Limits, also: Collection[str
         raise ExtractRefused("extract.parquet", rule="K004", file=file.name) from None
 
 
+def check_unpacked(files: Sequence[Path], limits: Limits) -> None:
+    """Measure what all files of a folder hold before anything of it is kept; raises `ExtractRefused` for too much.
+
+    A dictionary says a long text once and a number for each row that has it: 220 kB became 10 GB.
+    """
+    packed = sum(file.stat().st_size for file in files)
+    most = min(limits.unpacked_bytes, max(limits.unpacked_freely, limits.unpacked_times * packed))
+    held = 0
+    for file in files:
+        schema = check_file(file, limits)
+        try:
+            for size in _held(file, schema):
+                held += size
+                if held > most:
+                    raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=most)
+        except (pa.ArrowException, OSError):
+            raise ExtractRefused("extract.parquet", rule="K004", file=file.name) from None
+
+
+def _held(file: Path, schema: pa.Schema) -> Iterator[int]:
+    """Give what the cells of a file take, then, some rows at a time, their texts, each long one held once meanwhile."""
+    texts = [field.name for field in schema if pa.types.is_string(_stored(field.type))]
+    with pq.ParquetFile(file, read_dictionary=texts) as source:
+        yield source.metadata.num_rows * sum(_width(field.type) for field in schema)
+        for batch in source.iter_batches(batch_size=_MEASURED_ROWS, columns=texts) if texts else ():
+            yield sum(pc.sum(_lengths(column)).as_py() or 0 for column in batch.columns)
+
+
+def _lengths(column: pa.Array) -> pa.Array:
+    if not pa.types.is_dictionary(column.type):
+        return pc.binary_length(column)
+    return pc.binary_length(column.dictionary).take(column.indices)
+
+
+def _width(kind: pa.DataType) -> int:
+    plain = _stored(kind)
+    return max(_CELL, plain.byte_width) if pa.types.is_primitive(plain) or pa.types.is_decimal(plain) else _CELL
+
+
 def check_file(file: Path, limits: Limits) -> pa.Schema:
     """Look at footer and page headers before anything is unpacked; gives the columns. Raises `ExtractRefused`."""
     try:
-        check_footer(file)
+        check_footer(file, limits.fields)
         with pq.ParquetFile(file, thrift_string_size_limit=1 << 20, thrift_container_size_limit=_MOST_ITEMS) as probe:
             metadata = probe.metadata
             if metadata.num_columns > limits.fields:
-                raise ExtractRefused("extract.too_many_columns", rule="K004", file=file.name, most=limits.fields)
+                raise ColumnsTooMany
+            rows = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+            if min(rows, default=0) < 0 or sum(rows) != metadata.num_rows:
+                raise PagesBroken
             if metadata.num_rows > limits.rows:
                 raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
             check_pages(file, metadata, limits.file_bytes)
             return probe.schema_arrow
-    except PagesTooBig:
-        raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=limits.file_bytes) from None
+    except ColumnsTooMany:
+        raise ExtractRefused("extract.too_many_columns", rule="K004", file=file.name, most=limits.fields) from None
+    except FooterTooLong:
+        raise ExtractRefused("extract.parquet_footer", rule="K004", file=file.name, most=MAX_FOOTER) from None
+    except PagesTooBig as error:
+        raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=error.most) from None
     except (PagesBroken, pa.ArrowException, OSError):
         raise ExtractRefused("extract.parquet", rule="K004", file=file.name) from None
 
@@ -60,14 +117,12 @@ def _read(file: Path, known: Collection[str], limits: Limits) -> Iterator[pa.Rec
             raise ExtractRefused("extract.parquet_type", rule="K004", **params)
     # As dictionaries, a value that is repeated a million times is held once.
     texts = [field.name for field in schema if pa.types.is_string(_stored(field.type))]
-    total = rows = 0
+    rows = 0
     with pq.ParquetFile(file, read_dictionary=texts) as source:
         for batch in source.iter_batches(batch_size=_ROWS):
             columns = [_text(column, file, limits, rows) for column in batch.columns]
             made = pa.RecordBatch.from_arrays(columns, schema.names)
-            total, rows = total + made.nbytes, rows + made.num_rows
-            if total > limits.file_bytes:
-                raise ExtractRefused("extract.parquet_size", rule="K004", file=file.name, most=limits.file_bytes)
+            rows += made.num_rows
             if rows > limits.rows:
                 raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
             yield made

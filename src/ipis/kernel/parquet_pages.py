@@ -17,6 +17,7 @@ MAX_PAGE: Final = 32 << 20
 """What one page may unpack to; writers aim at 1 MiB."""
 MAX_PAGES: Final = 200_000
 _MAX_HEADER: Final = 1 << 16
+_SCHEMA: Final = 2
 _UNCOMPRESSED, _COMPRESSED = 2, 3
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 _INTEGERS = frozenset({4, 5, 6})
@@ -27,21 +28,39 @@ class PagesBroken(Exception):
     """The file's footer or the header of a page cannot be read."""
 
 
+class ColumnsTooMany(Exception):
+    """The footer lists too many columns."""
+
+
+class FooterTooLong(Exception):
+    """The footer is too long for any layout of ours."""
+
+
 class PagesTooBig(Exception):
-    """The footer is too long, or the pages unpack to too much."""
+    """A page, or all of them, unpack to more than `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        """Name the bound."""
+        super().__init__(most)
+        self.most = most
 
 
-def check_footer(file: Path) -> None:
+def check_footer(file: Path, most_columns: int) -> None:
     """Refuse a file whose footer is no footer, or too long for any layout of ours, before a parser sees it."""
     size = file.stat().st_size
     with file.open("rb") as source:
         source.seek(max(0, size - 8))
         tail = source.read(8)
-    length = struct.unpack("<I", tail[:4])[0] if len(tail) == 8 else size
-    if tail[4:] != b"PAR1" or length > size - 8:
-        raise PagesBroken
+        length = struct.unpack("<I", tail[:4])[0] if len(tail) == 8 else size
+        if tail[4:] != b"PAR1" or length > size - 8:
+            raise PagesBroken
+        source.seek(size - 8 - length)
+        begins = _Compact(source.read(min(length, _MAX_HEADER)))
+    # The list of columns begins with the root above them.
+    if begins.count(_SCHEMA) > most_columns + 1:
+        raise ColumnsTooMany
     if length > MAX_FOOTER:
-        raise PagesTooBig
+        raise FooterTooLong
 
 
 def check_pages(file: Path, metadata: pq.FileMetaData, most: int) -> int:
@@ -61,8 +80,10 @@ def check_pages(file: Path, metadata: pq.FileMetaData, most: int) -> int:
                 while at < end:
                     length, unpacked, packed = _sizes(source, at)
                     pages, total, at = pages + 1, total + unpacked, at + length + packed
-                    if unpacked > MAX_PAGE or pages > MAX_PAGES or total > most:
-                        raise PagesTooBig
+                    if unpacked > MAX_PAGE:
+                        raise PagesTooBig(MAX_PAGE)
+                    if pages > MAX_PAGES or total > most:
+                        raise PagesTooBig(most)
     return total
 
 
@@ -99,6 +120,20 @@ class _Compact:
                 self.skip(kind, depth)
         return found
 
+    def count(self, wanted: int) -> int:
+        """Read a struct as far as the head of a list in it; gives its length, 0 where the struct has no such list."""
+        field = 0
+        try:
+            while (head := self.byte()) != 0:
+                step, kind = head >> 4, head & 0x0F
+                field = field + step if step else self.number()
+                if field == wanted and kind == _LIST:
+                    return self.list_head()[0]
+                self.skip(kind, 0)
+        except IndexError:
+            raise PagesBroken from None
+        return 0
+
     def skip(self, kind: int, depth: int) -> None:
         """Step over a value."""
         if depth > _MAX_DEPTH:
@@ -122,12 +157,16 @@ class _Compact:
 
     def items(self, depth: int) -> None:
         """Step over a list."""
-        head = self.byte()
-        count, kind = head >> 4, head & 0x0F
-        count = self.varint() if count == 15 else count
+        count, kind = self.list_head()
         for _ in range(count):
             # In a list a truth value takes a byte.
             self.skip(_BYTE if kind in {_TRUE, _FALSE} else kind, depth + 1)
+
+    def list_head(self) -> tuple[int, int]:
+        """Read how many items a list has, and of which kind."""
+        head = self.byte()
+        count, kind = head >> 4, head & 0x0F
+        return self.varint() if count == 15 else count, kind
 
     def byte(self) -> int:
         value = self.data[self.at]

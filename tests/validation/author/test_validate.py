@@ -45,6 +45,18 @@ def test_a_register_without_persons_is_judged_and_told_by_its_own_keys(shop, cap
     assert found["L001", "C3"]["values"] == ["lang"]
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_tables_of_few_bytes_that_hold_gigabytes_are_refused_unread(shop, tmp_path, capsys, stored):
+    definition, _ = shop
+    bomb = tmp_path / "bombe"
+    bomb.mkdir()
+    name = pa.DictionaryArray.from_arrays(pa.array([0] * 300_000, pa.int32()), pa.array(["A" * 1000]))
+    columns = {"kjenning": name, "lengde__raw": name} if stored else {"kjenning": name}
+    pq.write_table(pa.table(columns), bomb / "baat.parquet")
+    code, error = workshop.refusal(capsys, "validate", "--definition", definition, "--data", bomb)
+    assert (code, error["code"]) == (2, "extract.parquet_size")
+
+
 def test_typed_parquet_gives_the_same_as_csv(shop, tmp_path, capsys):
     definition, data = shop
     typed = tmp_path / "typed"

@@ -100,6 +100,8 @@ def _read(path: Path, layout: Layout) -> Tables:
     if not files:
         raise ExtractRefused("author.nothing_to_try", folder=path.name)
     limits = _limits(layout)
+    packed = [file for file in files.values() if file.suffix.lower() == ".parquet"]
+    extract_parquet.check_unpacked(packed, _as_stored(limits))
     tables: dict[str, pa.Table] = {}
     lacking: dict[str, tuple[str, ...]] = {}
     for name, record in layout.records.items():
@@ -125,9 +127,15 @@ def _given_by_author(record: RecordType) -> Iterator[str]:
 
 
 def _limits(layout: Layout) -> Limits:
-    """Give the bounds of a stranger's file, with room for every column of a wide register."""
+    """Give the bounds of a stranger's file, with room for every column of a wide register and some years of all."""
     widest = max((len(record.fields) + len(record.supplied) for record in layout.records.values()), default=0)
-    return Limits(fields=max(Limits().fields, widest), rows=_ROWS)
+    most = Limits()
+    return Limits(fields=max(most.fields, widest), rows=_ROWS, unpacked_bytes=most.file_bytes)
+
+
+def _as_stored(limits: Limits) -> Limits:
+    """Widen the bounds for the register's own form, which has columns beside the layout's."""
+    return replace(limits, fields=2 * limits.fields + len(_STORED))
 
 
 def _files(path: Path, layout: Layout) -> dict[str, Path]:
@@ -162,7 +170,7 @@ def _table(
     file: Path, record: RecordType, layout: Layout, limits: Limits, before: Mapping[str, pa.Table]
 ) -> tuple[pa.Table, set[str]]:
     """Read a table; gives also the columns that its file has."""
-    if file.suffix.lower() == ".parquet" and _is_stored(file, limits, record):
+    if file.suffix.lower() == ".parquet" and _is_stored(file, limits):
         stored = _stored(file, record)
         return stored, set(stored.column_names)
     growing = new_tables([record])[record.name]
@@ -227,10 +235,9 @@ def _header(file: Path, record: RecordType, limits: Limits) -> dict[str, str | N
     return {name: rows[0].get(name) or None for name in record.fields}
 
 
-def _is_stored(file: Path, limits: Limits, record: RecordType) -> bool:
-    """Tell whether a file is of the register's own form, which has columns beside the layout's."""
-    most = replace(limits, fields=2 * limits.fields + len(_STORED) + len(record.supplied))
-    names = extract_parquet.check_file(file, most).names
+def _is_stored(file: Path, limits: Limits) -> bool:
+    """Tell whether a file is of the register's own form, by its columns beside the layout's."""
+    names = extract_parquet.check_file(file, _as_stored(limits)).names
     return bool(_STORED & set(names)) or any(name.endswith("__raw") for name in names)
 
 
