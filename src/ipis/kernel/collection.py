@@ -29,10 +29,12 @@ from ipis.kernel.errors import LANGUAGES, DefinitionRefused
 from ipis.kernel.layout import Layout
 from ipis.kernel.toml_file import Written
 
-__all__ = ["Collection", "ContactRules", "DefinitionFolder", "PasswordRules", "load", "packaged", "packaged_years"]
+__all__ = ["NEEDED", "Collection", "ContactRules", "DefinitionFolder", "PasswordRules", "load", "packaged", "packaged_years"]
 
 _COLLECTION_FILE = "collection.toml"
 _LAYOUT_FILE = "layout.toml"
+NEEDED = (_COLLECTION_FILE, _LAYOUT_FILE, "codes/kommuner.csv", "codes/successors.csv")
+"""What every folder to collect by holds."""
 _STRICT = ConfigDict(extra="forbid", strict=False)
 _NUMBERS = re.compile(r"^(?:valid_(?:from|to)|age_\w+|population|total)$")
 
@@ -251,7 +253,7 @@ def packaged(register: str, year: int) -> Collection:
 
 def load(folder: DefinitionFolder) -> Collection:
     """Read a collection year from its folder; raises `DefinitionRefused` with the file and place of what is wrong."""
-    for needed in (_COLLECTION_FILE, _LAYOUT_FILE, "codes/kommuner.csv", "codes/successors.csv"):
+    for needed in NEEDED:
         folder.require(needed)
     collection = load_any(folder)
     if next(iter(collection.layout.records), None) != "person":

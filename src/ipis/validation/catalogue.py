@@ -134,21 +134,27 @@ def load(files: Mapping[str, bytes], year: int) -> dict[str, Rule]:
     return dict(sorted(rules.items()))
 
 
-def _records(name: str, content: bytes) -> Iterable[tuple[CommentedMap, Place]]:
+def read_list(name: str, content: bytes, code: str = "rules.yaml") -> tuple[CommentedSeq, str]:
+    """Read a file that is a list; gives its text too, and refuses one that is none with the code asked for."""
     try:
         text = content.decode("utf-8")
         tree = YAML(typ="rt").load(text)
     except UnicodeDecodeError:
-        refuse("rules.yaml", Place(name, 1, 1), detail=Word("not UTF-8"))
+        refuse(code, Place(name, 1, 1), detail=Word("not UTF-8"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name, 1, 1)
-        refuse("rules.yaml", place, detail=Word("doubled key" if "duplicate key" in str(error.problem) else "not YAML"))
+        refuse(code, place, detail=Word("doubled key" if "duplicate key" in str(error.problem) else "not YAML"))
     except (YAMLError, TypeError, ValueError, RecursionError):
         # Besides its own errors the reader raises Python's: a list as a key, a number that is none, a deep nest.
-        refuse("rules.yaml", Place(name, 1, 1), detail=Word("not YAML"))
+        refuse(code, Place(name, 1, 1), detail=Word("not YAML"))
     if not isinstance(tree, CommentedSeq):
-        refuse("rules.yaml", Place(name, 1, 1), detail=Word("no list"))
+        refuse(code, Place(name, 1, 1), detail=Word("no list"))
+    return tree, text
+
+
+def _records(name: str, content: bytes) -> Iterable[tuple[CommentedMap, Place]]:
+    tree, text = read_list(name, content)
     for index, record in enumerate(tree):
         line, column = tree.lc.item(index)
         place = Place(name, line + 1, column + 1, text)

@@ -4,6 +4,7 @@ import pytest
 from tests.validation import desk
 from tests.validation.author import workshop
 
+from ipis.kernel.definitions import DefinitionFolder
 from ipis.validation import rulebook
 from ipis.validation.author.check import problems
 from ipis.validation.author.definition import open_definition, open_folder, shipped
@@ -268,3 +269,35 @@ def test_data_beside_the_definitions_are_not_looked_at(tmp_path):
     folder = workshop.definition(tmp_path / "d", rule("lengde > 3"), **{"data/rules/odd.txt": "x"})
     (folder / "data/loop").symlink_to(folder)
     assert problems(open_folder(folder)) == []
+
+
+def _copy_of_a_year(folder, year=2017):
+    for name, content in DefinitionFolder.packaged("iplos", year).items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("tables/t99.yaml", b"[[[", "tables.yaml"), ("tables/vedtak.yaml", b"x: 1", "tables.yaml"), ("indicators/indikatorer.yaml", b"\xf8", "tables.yaml"),
+        ("codes/successors.csv", None, "collection.member_missing"), ("codes/kommuner.csv", None, "collection.member_missing"),
+        ("codes/population.csv", None, "collection.member_missing"), ("collection.toml", None, "collection.member_missing"),
+        ("codes/population.csv", b"kommune,kommune\n", "collection.doubled_column"),
+    ],
+)  # fmt: skip
+def test_a_folder_to_collect_by_is_looked_at_whole(tmp_path, capsys, name, content, code):
+    folder = _copy_of_a_year(tmp_path / "2017")
+    (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+    exit_code, listed = workshop.answer(capsys, "rules", "check", "--definition", folder)
+    assert exit_code == 2
+    assert [(each["code"], each.get("file", each.get("member"))) for each in listed][:1] == [(code, name)]
+
+
+def test_a_folder_to_collect_by_needs_persons_first(tmp_path):
+    toml = DefinitionFolder.packaged("iplos", 2017)["collection.toml"].decode()
+    lists = {f"codes/{name}.csv": "code\n" for name in ("kommuner", "successors", "population")}
+    folder = workshop.definition(tmp_path, rule("lengde > 3"), **{"collection.toml": toml, **lists})
+    assert [each.code for each in problems(open_folder(folder))] == ["layout.first_person"]

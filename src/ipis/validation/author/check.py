@@ -13,7 +13,7 @@ from ipis.kernel.collection import Collection, load_any
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.errors import LANGUAGES, DefinitionRefused, Word
 from ipis.validation import rulebook
-from ipis.validation.author import leftout, worked
+from ipis.validation.author import leftout, whole, worked
 from ipis.validation.author.definition import with_rules
 from ipis.validation.author.firing import can_fire
 from ipis.validation.catalogue import Kind, Rule
@@ -62,11 +62,12 @@ def _read(folder: DefinitionFolder) -> tuple[list[DefinitionRefused], Collection
 
     Gives also the names of the rules and columns that are not as their author wrote them.
     """
-    found: list[DefinitionRefused] = []
+    found = list(whole.gaps(folder)) if whole.is_to_collect_by(folder) else []
+    load = whole.load_whole if whole.is_to_collect_by(folder) and not found else load_any
     members, gone = dict(folder), frozenset[str]()
     while len(found) < _MOST:
         try:
-            collection = load_any(DefinitionFolder.from_members(members, folder.origin))
+            collection = load(DefinitionFolder.from_members(members, folder.origin))
             if not rulebook.of(collection).rules and not found:
                 with_rules(collection)
         except DefinitionRefused as error:

@@ -45,6 +45,12 @@ def open_folder(path: Path, year: int | None = None, clock: Clock | None = None)
     return DefinitionFolder.from_members(members, path.name or str(path))
 
 
+def has_stand_in(folder: DefinitionFolder) -> bool:
+    """Tell whether a folder's `collection.toml` is not its own, but the one that stands in."""
+    year = re.search(rb"(?m)^year = ([0-9]{4})$", folder[FILE])
+    return year is not None and folder[FILE] == _stand_in(int(year[1]))
+
+
 def with_rules(collection: Collection) -> Collection:
     """Give the collection if it has a rule; judging by none would pass whatever it is handed."""
     if not rulebook.of(collection).rules:
