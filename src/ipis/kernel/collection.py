@@ -29,7 +29,16 @@ from ipis.kernel.errors import LANGUAGES, DefinitionRefused
 from ipis.kernel.layout import Layout
 from ipis.kernel.toml_file import Written
 
-__all__ = ["NEEDED", "Collection", "ContactRules", "DefinitionFolder", "PasswordRules", "load", "packaged", "packaged_years"]
+__all__ = [
+    "NEEDED",
+    "Collection",
+    "ContactRules",
+    "DefinitionFolder",
+    "PasswordRules",
+    "load",
+    "packaged",
+    "packaged_years",
+]
 
 _COLLECTION_FILE = "collection.toml"
 _LAYOUT_FILE = "layout.toml"
