@@ -83,6 +83,45 @@ def test_rows_are_bounded_however_short_they_are(tmp_path):
     assert refused(read_csv, tmp_path, data, Limits(rows=1000))[0] == "extract.too_many_rows"
 
 
+UNWRITABLE = ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1b", "\x1f", "\ufffe", "\uffff"]
+WRITABLE = "\t æ\x7f\x85\ufdd0\ufeff\ufffd\U0001f600"
+
+
+@pytest.mark.parametrize("sign", UNWRITABLE)
+def test_a_character_that_no_xml_can_hold_is_refused_in_flat_files_too(tmp_path, sign):
+    """It stood raw in the worklist, which `seal --answers` then refused."""
+    numbers = [*(str(number) for number in range(9000)), f"x{sign}y", f"{sign}z"]
+    expected = ("extract.character", {"file": "person.parquet", "row": 9001})
+    assert refused(read_parquet, write(tmp_path, pa.table({"brukerNr": numbers}))) == expected
+    code, params = refused(read_csv, tmp_path, "brukerNr;fid\n" + "".join(f"{number};1\n" for number in numbers))
+    if sign == "\x00":
+        assert (code, params["line"]) == ("extract.csv_nul", 9002)
+    else:
+        assert (code, params["row"]) == ("extract.character", 9001)
+
+
+def test_other_signs_however_odd_are_read(tmp_path):
+    rows = [{"brukerNr": "1", "husstand": WRITABLE}]
+    assert read_parquet(write(tmp_path, pa.Table.from_pylist(rows))) == rows
+    assert read_csv(tmp_path, f"brukerNr;husstand\n1;{WRITABLE}\n") == rows
+
+
+def test_parquet_texts_that_are_no_utf8_are_no_parquet(tmp_path):
+    offsets = pa.array([0, 1, 3], pa.int32()).buffers()[1]
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a\xffb")])
+    assert refused(read_parquet, write(tmp_path, pa.table({"brukerNr": broken})))[0] == "extract.parquet"
+
+
+@pytest.mark.parametrize("rows", [1, 10_000])
+def test_lines_that_end_in_cr_alone_are_told_as_such(tmp_path, rows):
+    """As old Macs wrote them: the whole file is one line, whose semicolons are no columns."""
+    assert refused(read_csv, tmp_path, "brukerNr;fid\r" + "1;2\r" * rows) == ("extract.csv_cr", {"file": "person.csv"})
+
+
+def test_a_spare_cr_before_a_line_end_is_no_line(tmp_path):
+    assert read_csv(tmp_path, "brukerNr;fid\r\r\n1;2\r\r\n") == [{"brukerNr": "1", "fid": "2"}]
+
+
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", "\t=1"])
 def test_a_formula_is_a_text_like_any_other(tmp_path, formula):
     assert read_csv(tmp_path, f"brukerNr;husstand\n1;{formula}\n") == [{"brukerNr": "1", "husstand": formula}]

@@ -12,7 +12,7 @@ import pyarrow.csv as pa_csv
 
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.extract import Limits
-from ipis.kernel.extract_batch import shown
+from ipis.kernel.extract_batch import check_characters, shown
 from ipis.kernel.layout import RecordType
 
 _BLOCK = 4 << 20
@@ -44,7 +44,7 @@ def _encoding(file: Path, limits: Limits) -> str:
                     "extract.csv_nul", rule="K004", file=file.name, line=line + block[: block.index(0)].count(b"\n")
                 )
             if line == 1:
-                _check_width(block, file, limits)
+                _check_heading(block, file, limits)
             unbroken = _check_lines(block, unbroken, longest, file, line)
             if not block.isascii():
                 beyond_ascii = True
@@ -68,9 +68,12 @@ def _beyond_ascii(file: Path) -> int:
         return next((number for number, line in enumerate(source, start=1) if not line.isascii()), 1)
 
 
-def _check_width(block: bytes, file: Path, limits: Limits) -> None:
-    """Refuse a heading of more columns than any record type may have, before it is taken apart."""
-    if block.partition(b"\n")[0].count(b";") >= limits.fields:
+def _check_heading(block: bytes, file: Path, limits: Limits) -> None:
+    """Refuse line ends that nobody counts lines by, and more columns than any record type may have."""
+    heading = block.partition(b"\n")[0].rstrip(b"\r")
+    if b"\r" in heading:
+        raise ExtractRefused("extract.csv_cr", rule="K004", file=file.name)
+    if heading.count(b";") >= limits.fields:
         raise ExtractRefused("extract.too_many_columns", rule="K004", file=file.name, most=limits.fields)
 
 
@@ -143,6 +146,7 @@ def batches(
                 rows += batch.num_rows
                 if rows > limits.rows:
                     raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
+                check_characters(batch.columns, file.name, rows - batch.num_rows)
                 yield batch
     except pa.ArrowInvalid:
         # Arrow's text quotes the row, which is a person's: only file and line are named.

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.extract import Limits
-from ipis.kernel.extract_batch import shown
+from ipis.kernel.extract_batch import check_characters, shown
 from ipis.kernel.extract_csv import check_names
 from ipis.kernel.layout import RecordType
 from ipis.kernel.parquet_pages import (
@@ -122,6 +122,9 @@ def _read(file: Path, known: Collection[str], limits: Limits) -> Iterator[pa.Rec
         for batch in source.iter_batches(batch_size=_ROWS):
             columns = [_text(column, file, limits, rows) for column in batch.columns]
             made = pa.RecordBatch.from_arrays(columns, schema.names)
+            # Arrow takes any bytes of a Parquet file for UTF-8.
+            made.validate(full=True)
+            check_characters(made.columns, file.name, rows)
             rows += made.num_rows
             if rows > limits.rows:
                 raise ExtractRefused("extract.too_many_rows", rule="K004", file=file.name, most=limits.rows)
