@@ -206,7 +206,7 @@ def _enrol_sender_keys(accepted: Sequence[Laid], known: Known, bench: Bench) -> 
     events = [Event("sender_key_enrolled", whose.party, {"fingerprint": key.fingerprint}) for whose, key in first]
     Audit.append_all(events, actor="worker")
     enrolled = [(whose, row) for (whose, _), row in zip(first, rows, strict=True)]
-    notices.sender_keys_enrolled(enrolled, bench.clock.now())
+    notices.sender_keys_enrolled(enrolled, bench)
 
 
 def _refuse(one: Arrival, error: IpisError, bench: Bench) -> None:
@@ -224,7 +224,7 @@ def _refuse(one: Arrival, error: IpisError, bench: Bench) -> None:
         upload.save()
         Audit.append("upload_refused", upload.public_id, actor="worker", code=error.code)
         if not isinstance(error, TryLater):
-            notices.refused(upload.enrolment, f"upload-{upload.public_id}", bench.clock.now())
+            notices.refused(upload.enrolment, f"upload-{upload.public_id}", bench)
         one.job.finish()
     remove_staged([one.upload], bench.settings)
 

@@ -91,7 +91,7 @@ def end_overdue(bench: Bench) -> None:
             parcel.note_problem(Refused("tpf.overdue", days=days))
             parcel.save()
             Audit.append("overdue", parcel.identifier, actor="worker", days=days)
-            notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
+            notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench)
             if arriving:
                 transaction.on_commit(partial(remove_folder, folder(bench.settings, parcel)))
             else:

@@ -146,7 +146,7 @@ def _note_refusal(job: Job, parcel: Forsendelse, error: Refused, bench: Bench) -
         parcel.note_problem(error)
         parcel.save()
         Audit.append("refused_by_ssb", parcel.identifier, actor="worker", code=str(error.params["reason"]))
-        notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
+        notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench)
         Job.queue(Step.CLEAR, str(parcel.pk))
         job.finish()
 

@@ -88,7 +88,7 @@ def tell_foreign_key(enrolment: Enrolment, fingerprint: str, desk: Desk) -> None
     """Write down, and tell the registered address, that the right PIN came with a key that is not the enrolled one."""
     with transaction.atomic():
         Audit.append("sender_key_refused", enrolment.party, actor="web", fingerprint=fingerprint)
-        notices.foreign_key(enrolment, fingerprint, desk.clock.now())
+        notices.foreign_key(enrolment, fingerprint, desk)
 
 
 def sweep() -> None:

@@ -222,7 +222,7 @@ def reject(job: Job, parcel: Forsendelse, error: IpisError, bench: Bench) -> Non
         parcel.note_problem(error)
         parcel.save()
         Audit.append("rejected", parcel.identifier, actor="worker", code=error.code)
-        notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench.clock.now())
+        notices.refused(parcel.enrolment, f"parcel-{parcel.pk}", bench)
         Job.queue(Step.ERASE, str(parcel.pk))
         job.finish()
 
@@ -234,5 +234,5 @@ def _hold(one: Mapped, reason: str, bench: Bench) -> None:
         parcel.held_for = reason
         parcel.save()
         Audit.append("held", parcel.identifier, actor="worker", reason=reason)
-        notices.held(parcel, bench.clock.now())
+        notices.held(parcel, bench)
         one.job.finish()

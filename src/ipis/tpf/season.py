@@ -41,6 +41,13 @@ class Season:
                 raise TryLater("tpf.no_season")
             return self._good[1]
 
+    def register_title(self, language: str) -> str:
+        """Say what people call the register; without a pack, it is about sending to SSB all the same."""
+        try:
+            return self.current().collection.title[language]
+        except TryLater:
+            return "SSB"
+
     def file(self) -> Path:
         """Name the file of the pack in force; raises TryLater (tpf.no_season) while another lies in its place."""
         self.current()

@@ -178,7 +178,7 @@ def _page(request: HttpRequest, name: str, **more: object) -> HttpResponse:
     environment, language = desk().settings.environment, request_language(request)
     text = _texts()[language]
     context = {
-        "text": text | {"site": text["site"].format(register=_register(language))},
+        "text": text | {"site": text["site"].format(register=desk().season.register_title(language))},
         "environment": environment.value,
         "synthetic": environment.synthetic,
         **more,
@@ -186,14 +186,6 @@ def _page(request: HttpRequest, name: str, **more: object) -> HttpResponse:
     response = render(request, f"tpf/{name}.html", context)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _register(language: str) -> str:
-    """Say what people call the register; without a season pack, a page is about sending to SSB all the same."""
-    try:
-        return desk().season.current().collection.title[language]
-    except IpisError:
-        return "SSB"
 
 
 @cache
