@@ -42,8 +42,8 @@ EXPLAINED = (
     "",
     "The municipalities' rules are 18 statements a delivery. They are planned once, but even then DuckDB sets up some",
     "hundred expressions and a dozen windows and joins for each run: about 0.1 s of processor, whatever the rows,",
-    "which two connections share, and 0.04 s of ours around them. All deliveries in one run cost a tenth of it, which is",
-    "how SSB judges; a municipality has one.",
+    "which two connections share, and 0.04 s of ours around them. All deliveries in one run cost a tenth of it,",
+    "which is how SSB judges; a municipality has one.",
     "What the libraries do not do and we do within our time: count each rule's verdicts, and keep the value found.",
 )
 """What a reader asks who finds a figure below its target."""
