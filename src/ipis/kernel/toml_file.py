@@ -20,7 +20,7 @@ from ipis.kernel.errors import DefinitionRefused
 Path = tuple[str, ...]
 """The keys that lead to a value: ("person", "fields", "antall", "length")."""
 
-_WORD: Final = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+_WORD: Final = r"(?:[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
 _DOTTED: Final = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
 _HEADING: Final = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]")
 _KEY: Final = re.compile(rf"\s*({_DOTTED})\s*=")
@@ -151,10 +151,20 @@ def _keys_written(text: str) -> tuple[_KeyWritten, ...]:
         match = heading or _KEY.match(line)
         if match is None:
             continue
-        names = tuple(part.strip("\"'") for part in re.findall(_WORD, match[1]))
+        names = tuple(map(_unquoted, re.findall(_WORD, match[1])))
         section, names = (names, names) if heading else (section, section + names)
         found.append(_KeyWritten(names, heading is not None, number, match.start(1) + 1, line, match.end()))
     return tuple(found)
+
+
+def _unquoted(word: str) -> str:
+    """Give the name that a key stands for; one that is no TOML stands as it is."""
+    if "\\" not in word:
+        return word.strip("\"'")
+    try:
+        return str(tomllib.loads(f"name = {word}")["name"])
+    except tomllib.TOMLDecodeError:
+        return word
 
 
 def _within(line: str, start: int, path: Sequence[str]) -> tuple[int, int]:

@@ -169,6 +169,11 @@ def placeholders(template: str) -> set[str]:
     return set(_PLACEHOLDER.findall(template))
 
 
+def has_stray_brace(template: str) -> bool:
+    """Tell whether a message has a brace that belongs to no name; it would reach people as it stands."""
+    return bool(set("{}") & set(_PLACEHOLDER.sub("", template)))
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The answer of a run: findings, verdicts by rule, and the rules and derived columns that could not be run."""

@@ -13,7 +13,7 @@ from ipis.validation import compile as sql
 from ipis.validation.catalogue import Check, Effect, Kind, Level, Problem, Rule
 from ipis.validation.compile import HEADER, stored_name
 from ipis.validation.declared import locate
-from ipis.validation.findings import Texts, placeholders
+from ipis.validation.findings import Texts, has_stray_brace, placeholders
 from ipis.validation.position import refuse
 from ipis.validation.terms import Column, Term, columns_of, every_column
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Hashable
 
     from ipis.kernel.collection import Collection
-    from ipis.kernel.layout import LayoutRule
+    from ipis.kernel.layout import Layout, LayoutRule
     from ipis.validation.derived import Resolver
     from ipis.validation.layout_rules import LayoutPredicate
 
@@ -142,6 +142,7 @@ def _from_layout(declared: LayoutRule, collection: Collection) -> Rule:
         message=message,
         examples={},
         place=place,
+        places={"message": locate(collection.folder, "rules", declared.id, "message")},
     )
 
 
@@ -183,17 +184,22 @@ def _compile(rule: Rule, check: Check, resolver: Resolver) -> CompiledRule:
 
 def _check_anchor(rule: Rule, collection: Collection) -> None:
     """Check that a rule points at something that is there, and that its messages name only what they are given."""
-    layout = collection.layout
-    if rule.kind is Kind.CODE or not rule.record:
-        return
+    if rule.kind is not Kind.CODE and rule.record:
+        _check_record(rule, collection.layout)
+    allowed = _ALWAYS | {name.rpartition(".")[2] for name in rule.shows}
+    place = rule.places.get("message", rule.place)
+    for key, text in rule.message.items():
+        for part in (text.found, text.expected, text.do):
+            if has_stray_brace(part):
+                refuse("rules.brace", place, number=rule.id, language=key)
+            for name in placeholders(part) - allowed if rule.kind is not Kind.CODE else ():
+                refuse("rules.placeholder", place, number=rule.id, language=key, name=name)
+
+
+def _check_record(rule: Rule, layout: Layout) -> None:
     known = layout.header if rule.record == HEADER else layout.records.get(rule.record)
     if known is None:
         refuse("rules.record", rule.places["record"], record=rule.record)
     for check in rule.checks:
         if check.field and check.field not in known.fields:
             refuse("rules.field", check.places["field"], field=check.field, record=rule.record)
-    allowed = _ALWAYS | {name.rpartition(".")[2] for name in rule.shows}
-    for key, text in rule.message.items():
-        for part in (text.found, text.expected, text.do):
-            for name in placeholders(part) - allowed:
-                refuse("rules.placeholder", rule.places["message"], number=rule.id, language=key, name=name)

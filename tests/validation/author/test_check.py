@@ -6,6 +6,7 @@ from tests.validation.author import workshop
 
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.validation import rulebook
+from ipis.validation.author import leftout
 from ipis.validation.author.check import problems
 from ipis.validation.author.definition import open_definition, open_folder, shipped
 from ipis.validation.author.firing import can_fire
@@ -301,3 +302,33 @@ def test_a_folder_to_collect_by_needs_persons_first(tmp_path):
     lists = {f"codes/{name}.csv": "code\n" for name in ("kommuner", "successors", "population")}
     folder = workshop.definition(tmp_path, rule("lengde > 3"), **{"collection.toml": toml, **lists})
     assert [each.code for each in problems(open_folder(folder))] == ["layout.first_person"]
+
+
+@pytest.mark.parametrize("odd", ["{v", "v}", "{v.__class__}", "{v!r}", "{v:>999999999}", "{{v}}", "{}", "{ v }"])
+def test_a_brace_that_names_nothing_is_refused_though_all_languages_share_it(tmp_path, odd):
+    message = MESSAGES.replace("{v}", odd)
+    assert found(tmp_path, rule("lengde > 3", message=message)) == [("rules.brace", "rules/a.yaml", 7)]
+
+
+@pytest.mark.parametrize(("odd", "code"), [("{label", "rules.brace"), ("{lable}", "rules.placeholder")])
+def test_the_text_of_a_rule_of_the_layout_is_looked_at_as_well(tmp_path, odd, code):
+    layout = workshop.LAYOUT.replace("{label}", odd)
+    (problem,) = problems(open_folder(workshop.definition(tmp_path, rule("lengde > 3"), layout)))
+    assert (problem.code, problem.params["file"]) == (code, "layout.toml")
+    assert layout.splitlines()[int(str(problem.params["line"])) - 1].startswith("message")
+
+
+@pytest.mark.parametrize("name", ["'a\"; drop'", '"a\\"; drop"', '"a-b"'])
+def test_a_column_with_a_name_in_quotes_is_told_where_it_stands(tmp_path, name):
+    """And nothing that follows from a line left out."""
+    written = f'{name} = {{ exists = "baat", on = "kjenning" }}'
+    layout = workshop.LAYOUT.replace("[Tur.derived]", f"[Tur.derived]\n{written}")
+    line = layout.splitlines().index(written) + 1
+    (problem,) = problems(open_folder(workshop.definition(tmp_path, rule("lengde > 3"), layout)))
+    assert (problem.code, problem.params["line"], problem.params["column"]) == ("rules.derived_name", line, 1)
+
+
+def test_only_lines_of_derived_columns_are_left_out_of_a_layout():
+    text = 'format = "1.0"\n[Tur.derived]\nx = { count = "rows",\n  by = ["nr"] }\n[rules.L001]\nlevel = "feil"\n'
+    assert [leftout.column_at(text, line) for line in (1, 2, 5, 6, 9)] == [None] * 5
+    assert leftout.column_at(text, 3) == leftout.Block(2, 4, "x")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 _ITEM = re.compile(r"^( *)-(?: |$)")
 _ID = re.compile(r"\bid:\s*[\"']?([A-Z][0-9]{3})\b")
 _NAME = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_]*)\s*=")
+_HEADING = re.compile(r"^\s*\[+([^\]]*)\]")
 _KEY = re.compile(r"^(?P<before> *(?:- )?)(?P<key>where|require|level|effect): +\S")
 _HARMLESS = {"where": "true", "require": "true", "level": "feil", "effect": "behold"}
 _OPEN, _CLOSE = "[{", "]}"
@@ -44,6 +45,9 @@ def column_at(text: str, line: int) -> Block | None:
     """Find the derived column that begins on a line (from 1) of a layout, with all lines of its value."""
     lines = text.splitlines()
     if not 0 < line <= len(lines) or (found := _NAME.match(lines[line - 1])) is None:
+        return None
+    headings = [heading[1] for each in lines[:line] if (heading := _HEADING.match(each))]
+    if "derived" not in "".join(headings[-1:]):
         return None
     depth, last = 0, line - 1
     while last < len(lines):
