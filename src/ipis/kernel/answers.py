@@ -7,6 +7,7 @@ as local keys.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -52,6 +53,20 @@ def keys_in(answers: pa.Table | None) -> list[NDArray[np.int64]]:
     if answers is None:
         return []
     return [pc.unique(answers[name]).drop_null().to_numpy(zero_copy_only=False) for name in ID_COLUMNS]
+
+
+def as_read(answers: pa.Table) -> pa.Table:
+    """Give `begrunnelse` as an eye reads it, for a look after numbers; the other columns as they are."""
+    texts = pa.array([_as_read(text) for text in answers["begrunnelse"].to_pylist()], pa.string())
+    return answers.set_column(answers.column_names.index("begrunnelse"), "begrunnelse", texts)
+
+
+def _as_read(text: str) -> str:
+    """Write digits of any width and script as 0-9, and leave out signs that do not show."""
+    if text.isascii():
+        return text
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in plain if unicodedata.category(sign) != "Cf")
 
 
 def check_answers(answers: pa.Table, layout: Layout, part: str) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipis.kernel import leak
-from ipis.kernel.answers import KEY_COLUMNS, LONGEST, SVAR_SCHEMA, in_order
+from ipis.kernel.answers import KEY_COLUMNS, LONGEST, SVAR_SCHEMA, as_read, in_order
 from ipis.kernel.errors import ExtractRefused
 from ipis.kernel.keying import draw_local_keys
 from ipis.kernel.rows import LOKAL_SCHEMA
@@ -80,7 +80,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
 
 def refuse_identity_numbers(answers: Sequence[Answer], identifiers: pa.ChunkedArray, file: str) -> None:
     """Refuse a begrunnelse that holds an identity number, by form or one of the extract's own; names line, never it."""
-    texts = pa.table({"begrunnelse": pa.array([answer.begrunnelse for answer in answers], pa.string())})
+    texts = as_read(pa.table({"begrunnelse": pa.array([answer.begrunnelse for answer in answers], pa.string())}))
     if not _has_number(texts, identifiers):
         return
     for place, answer in enumerate(answers):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from ipis.kernel import leak, opening
-from ipis.kernel.answers import SVAR
+from ipis.kernel.answers import SVAR, as_read
 from ipis.kernel.collection import load as load_collection
 from ipis.kernel.definitions import DefinitionFolder
 from ipis.kernel.environment import Environment
@@ -140,7 +140,7 @@ def _refuse_leaks(tables: Mapping[str, pa.Table], lokal: pa.Table, answers: pa.T
 
     In the text of an answer one is enough: the municipality's module lets none through.
     """
-    for found in () if answers is None else leak.scan(answers):
+    for found in () if answers is None else leak.scan(as_read(answers)):
         if found.hits:
             raise ParcelRefused("intake.leak", record=SVAR, column=found.column, hits=found.hits)
     for record, table in {**tables, LOKAL: lokal}.items():
