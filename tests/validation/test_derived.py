@@ -261,7 +261,7 @@ def test_a_code_has_a_row_even_when_nobody_uses_it():
         ('x = { lag = "til", by = ["tid"] }', "derived_missing"), ('x = { count = "rows", by = ["tid"], order = "n" }', "derived_key"),
         ('x = { count = "rows", by = ["finnesikke"] }', "field"), ('x = { count = "andre", by = ["tid"] }', "derived_subject"),
         ('x = { lookup = "ting", on = "n", key = "tid", value = "n" }', "derived_key"), ('x = { lookup = "liste", on = "kode", value = "nei" }', "field"),
-        ('x = { lookup = "liste", on = "kode", value = "navn", key = "nei" }', "field"), ('x = { exists = "nei", on = "tid" }', "derived_subject"),
+        ('x = { lookup = "liste", on = "kode", value = "navn", key = "nei" }', "field"), ('x = { exists = "nei", on = "tid" }', "no_list"),
         ('x = { exists = "liste", on = ["kode", "tekst"], key = ["code"] }', "derived_key"),
         ('x = { exists = "liste", on = "kode", where = "n = 1" }', "derived_key"),
         ('x = { sum = "tekst", by = ["tid"] }', "derived_subject"), ('x = { lag = "n", by = ["tid"], order = "fra", open_ended = true }', "derived_subject"),
@@ -277,6 +277,7 @@ def test_a_declaration_that_cannot_be_made_is_refused_at_its_line(declaration, c
         desk.judge(desk.collection(desk.rule("n = 1"), layout=layout))
     assert caught.value.code == f"rules.{code}"
     assert caught.value.params["line"] == layout.count("\n") + 1
+    assert code != "no_list" or "codes/nei.csv" in caught.value.render("nb").found
 
 
 def test_columns_that_go_in_a_circle_are_refused_with_the_circle_named():
@@ -300,10 +301,11 @@ def test_columns_that_go_in_a_circle_are_refused_with_the_circle_named():
         ('[derived_tables.t]\nrows = "delivery"\n[derived_tables.t.columns]\nx = { share = "ting" }', "derived_missing"),
         ('[derived_tables.t]\nrows = "delivery"\n[derived_tables.t.columns]\nx = { count = "ting", match = "kode" }', "derived_key"),
         ('[derived_tables.t]\nrows = "delivery"\n[derived_tables.t.columns]\nx = { count = "ting", distinct = "nei" }', "field"),
-        ('[derived_tables.t]\nrows = "delivery"\n[derived_tables.t.columns]\nx = { lookup = "nei", on = "y", value = "z" }', "derived_subject"),
-        ('[derived_tables.t]\nrows = { codes = "nei", key = "code", as = "kode" }', "derived_rows"),
+        ('[derived_tables.t]\nrows = "delivery"\n[derived_tables.t.columns]\nx = { lookup = "nei", on = "y", value = "z" }', "no_list"),
+        ('[derived_tables.t]\nrows = { codes = "nei", key = "code", as = "kode" }', "no_list"),
         ('[derived_tables.t]\nrows = { codes = "liste", key = "nei", as = "kode" }', "derived_rows"),
-        ('[derived_tables.t]\nrows = { codes = "liste", key = "code", as = "kode" }\n[derived_tables.t.columns]\nx = { lookup = "nei", on = "kode", value = "z" }', "derived_subject"),
+        ('[derived_tables.t]\nrows = { codes = "liste", key = "code", as = "kode" }\n[derived_tables.t.columns]\nx = { lookup = "nei", on = "kode", value = "z" }', "no_list"),
+        ('[derived_tables.t]\nrows = "delivery"\n[derived_tables.t.columns]\nx = { lookup = "ting", on = "y", value = "z" }', "derived_subject"),
     ],
 )  # fmt: skip
 def test_a_derived_table_that_cannot_be_made_is_refused(table, code):

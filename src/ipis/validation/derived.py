@@ -125,7 +125,9 @@ class Resolver:
         """Lists as they are looked into, one row for each key, beside the list that each was made of."""
         for table in world.tables.values():
             listing = world.lists.get(table.codes)
-            if table.codes and (listing is None or listing.type_of(table.key) is None):
+            if table.codes and listing is None:
+                refuse("rules.no_list", table.place, list=table.codes)
+            if listing is not None and listing.type_of(table.key) is None:
                 refuse("rules.derived_rows", table.place, table=table.name)
             self.schemas[table.name] = {table.shown_as: ColumnInfo(Type.TEXT)} if table.codes else {}
 
@@ -359,6 +361,8 @@ class Resolver:
         other = str(declaration.options["of"]) if declaration.across else declaration.subject
         in_table = declaration.owner in self.world.tables
         in_record = other in self.world.schemas and not in_table
+        if not declaration.across and other not in {*self.world.lists, *self.world.schemas}:
+            refuse("rules.no_list", declaration.place, list=other)
         if not in_record and (declaration.across or other not in self.world.lists):
             self._refuse_subject(declaration, other)
         return other
