@@ -54,7 +54,7 @@ def test_the_language_says_what_rules_need(text):
         ("tekst like 'a%'", "word"), ("tekst ilike 'a%'", "word"), ("n is distinct from 2", "word"), ("n = 1 as x", "word"),
         ("read_csv('/etc/passwd') is null", "function"), ("getenv('HOME') = 'x'", "function"), ("random() < 1", "function"),
         ("sum(n) over () = 1", "function"), ("count(*) = 1", "function"), ("now() = fra", "function"), ("current_date = fra", "word"),
-        ('"n" = 1', "word"), ("n[1] = 2", "word"), ("n = 1 collate x", "word"), ("tekst || 'a' = 'b'", "word"),
+        ('"n" = 1', "quoted"), ("n[1] = 2", "word"), ("n = 1 collate x", "word"), ("tekst || 'a' = 'b'", "word"),
         ("filled(B) = 1", "family"), ("filled(n) = 1", "family"), ("filled(A, A) = 1", "function"), ("filled(1) = 1", "function"),
         ("finnesikke = 1", "field"), ("uttrekk.finnesikke = 1", "field"), ("andre.n = 1", "field"), ("a.b.n = 1", "word"),
         ("N = 1", "field"), ("n = 'a'", "type"), ("tekst = 1", "type"), ("fra = '2017-01-01'", "type"), ("tid = 'a'", "type"),
@@ -155,3 +155,28 @@ def test_arithmetic_has_a_type_that_cannot_overflow(text, of):
 
 def test_each_type_says_what_it_is():
     assert all(kind.__doc__ and kind.value for kind in Type)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a.b.n = 1", "a.b.n"), ("* = 1", "*"), ("n.* = 1", "n.*"), ("abs(*) = 1", "*"), ("(n, d) = 1", ","), ("true.n", "."), ("n in 1", "in"),
+        ("n = null", "null"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_is_named_as_its_author_wrote_it(text, word):
+    error = refusal(text)
+    assert (error.code, error.params["word"]) == ("rules.word", word)
+
+
+@pytest.mark.parametrize("text", ['"n" = 1', 'tekst = "a"', 'uttrekk."aargang" = 2017'])
+def test_that_it_is_the_quotes_is_said(text):
+    error = refusal(text)
+    assert error.code == "rules.quoted"
+    assert "anførselstegn" in error.render("nb").found
+
+
+@pytest.mark.parametrize(("text", "same"), [("n == 1", "n = 1"), ("n != 1", "n <> 1")])
+def test_equal_and_unequal_may_be_written_as_programmers_do(text, same):
+    """docs/spec/rules.md §3."""
+    assert parse(text) == parse(same)

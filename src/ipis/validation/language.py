@@ -94,6 +94,8 @@ def _tokenise(text: str, place: Place) -> list[Token]:
     for token in tokens:
         if token.comments:
             refuse("rules.comment", place, offset=token.start)
+        if token.token_type is TokenType.IDENTIFIER:
+            refuse("rules.quoted", place, offset=token.start, word=token.text)
         if token.token_type not in _TOKENS:
             refuse("rules.word", place, offset=token.start, word=token.text)
         depth += (token.token_type in _UNARY) - (token.token_type is TokenType.R_PAREN)
@@ -145,13 +147,15 @@ class _Reader:
         method, arguments = reader
         extra = [key for key, value in node.args.items() if key not in arguments and value]
         if extra:
-            self.fail("rules.word", node, word=f"{_name(node)} {extra[0]}")
+            self.fail("rules.word", node, word=_name(node))
         return method(self, node)
 
     def column(self, node: exp.Expression) -> Term:
         table, name = node.text("table"), node.name
-        if isinstance(node.this, exp.Star) or any(part.args.get("quoted") for part in node.find_all(exp.Identifier)):
-            self.fail("rules.word", node, word=name)
+        if isinstance(node.this, exp.Star):
+            self.fail("rules.word", node, word=_name(node))
+        if any(part.args.get("quoted") for part in node.find_all(exp.Identifier)):
+            self.fail("rules.quoted", node, word=name)
         if table not in {"", "uttrekk"}:
             self.fail("rules.field", node, field=f"{table}.{name}", record=self.schema.record)
         info = (self.schema.header if table else self.schema.columns).get(name)
@@ -315,9 +319,13 @@ def _sum_type(name: str, left: Type, right: Type) -> Type | None:
 
 
 def _name(node: exp.Expression) -> str:
-    return type(node).__name__.lower()
+    """Give the word or sign by which an author knows a node."""
+    if isinstance(node, exp.Column):
+        return ".".join(part.name for part in node.parts)
+    return _SIGNS.get(type(node), type(node).__name__.lower())
 
 
+_SIGNS: dict[type[exp.Expression], str] = {exp.Star: "*", exp.Tuple: ",", exp.Dot: "."}
 _BINARY = frozenset({"this", "expression"})
 _ONE = frozenset({"this"})
 _READERS: dict[type[exp.Expression], tuple[Callable[[_Reader, exp.Expression], Term], frozenset[str]]] = {
