@@ -160,6 +160,8 @@ def wrong_types():
     yield table(person_key=pa.array([b"x" * 15] * 3, pa.binary(15))), "parcel.column_type"
     yield table(kode=pa.array(["x" * 1001, "y", "z"])), "parcel.string_length"
     yield table(kode=pa.array([None, "y", "æ" * 1001])), "parcel.string_length"
+    yield table(kode=pa.array(["x", "y\0", "z"])), "parcel.character"
+    yield table(kode=pa.array([None, "y", "\uffff"])), "parcel.character"
 
 
 def test_length_of_a_text_is_counted_in_characters():

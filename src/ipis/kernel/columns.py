@@ -16,8 +16,20 @@ FIRST_YEAR, LAST_YEAR = 1900, 2099
 """Years a date may lie in (the shape ^(19|20) of the register's own message)."""
 
 _DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int64)
+_UNWRITABLE = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{fffe}\x{ffff}]"
+_SUSPECT = np.isin(np.arange(256), [*range(9), 11, 12, *range(14, 32), 0xEF])
+"""Bytes with which such a character may begin."""
 _DASHES = (4, 7)
 _DIGITS = (0, 1, 2, 3, 5, 6, 8, 9)
+
+
+def unwritable_row(texts: pa.Array) -> int | None:
+    """Find the first text with a character that XML 1.0 cannot hold; no list that shows it could be read again."""
+    data = texts.buffers()[2]
+    if data is None or not _SUSPECT[np.frombuffer(data, np.uint8)].any():
+        return None
+    rows = np.flatnonzero(pc.match_substring_regex(texts, _UNWRITABLE).fill_null(False))
+    return int(rows[0]) if len(rows) else None
 
 
 def column(field: Field, texts: pa.Array) -> dict[str, pa.Array]:

@@ -21,9 +21,6 @@ from ipis.kernel.layout import RecordType
 Ints = npt.NDArray[np.int64]
 
 _NONE = np.empty(0, dtype=np.int64)
-_UNWRITABLE = r"[\x{0}-\x{8}\x{b}\x{c}\x{e}-\x{1f}\x{fffe}\x{ffff}]"
-_SUSPECT = np.isin(np.arange(256), [*range(9), 11, 12, *range(14, 32), 0xEF])
-"""Bytes with which a character may begin that XML 1.0 cannot hold."""
 
 
 class Breach(Exception):
@@ -243,14 +240,11 @@ def blank_to_null(texts: pa.Array) -> pa.Array:
 
 
 def check_characters(texts: Iterable[pa.Array], file: str, before: int) -> None:
-    """Refuse texts with a character that XML 1.0 cannot hold: no sheet or list that shows them could be read again."""
+    """Refuse columns with a character that XML 1.0 cannot hold, naming the row; `before` of them were read already."""
     for column in texts:
-        data = column.buffers()[2]
-        if data is None or not _SUSPECT[np.frombuffer(data, np.uint8)].any():
-            continue
-        rows = np.flatnonzero(pc.match_substring_regex(column, _UNWRITABLE).fill_null(False))
-        if len(rows):
-            raise ExtractRefused("extract.character", rule="K004", file=file, row=before + int(rows[0]) + 1)
+        row = columns.unwritable_row(column)
+        if row is not None:
+            raise ExtractRefused("extract.character", rule="K004", file=file, row=before + row + 1)
 
 
 def shown(name: str) -> str:

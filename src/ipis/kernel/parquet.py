@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ipis.kernel.columns import unwritable_row
 from ipis.kernel.errors import ParcelRefused
 
 ROWS_PER_GROUP: Final = 100_000
@@ -55,7 +56,8 @@ def read_part_parquet(
     """Read a table whose columns and physical types are exactly the schema's; `name` is the member's, for refusals.
 
     Raises ParcelRefused: `parcel.parquet` (no readable Parquet, or a feature not agreed), `parcel.columns`,
-    `parcel.column_type`, `parcel.rows`, `parcel.string_length`. Call it in a child process for what a stranger sent.
+    `parcel.column_type`, `parcel.rows`, `parcel.string_length`, `parcel.character`. Call it in a child process for what
+    a stranger sent.
     """
     buffer = content if isinstance(content, pa.Buffer) else pa.py_buffer(content)
     _check_footer(buffer, name)
@@ -126,6 +128,8 @@ def _read_group(file: pq.ParquetFile, index: int, schema: pa.Schema, name: str) 
     for field, column in zip(schema, table.columns, strict=True):
         if pa.types.is_string(field.type) and _longest(column) > MAX_STRING:
             raise ParcelRefused("parcel.string_length", part=name, column=field.name)
+        if pa.types.is_string(field.type) and any(unwritable_row(chunk) is not None for chunk in column.chunks):
+            raise ParcelRefused("parcel.character", part=name, column=field.name)
         if not field.nullable and column.null_count:
             raise ParcelRefused("parcel.parquet", part=name)
     return table
