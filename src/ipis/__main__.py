@@ -8,16 +8,12 @@ import os
 import sys
 from contextvars import copy_context
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from ipis.kernel.errors import IpisError, Misuse, OurFault
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from ipis.kernel.errors import IpisError, Misuse, OurFault, sentence
 
 ROOMS = {
     "kommune": ("ipis.kommune.cli", "the municipality: check, seal, send, fetch and open"),
@@ -92,13 +88,12 @@ def tell(error: IpisError, as_json: bool) -> int:
     if as_json:
         sys.stderr.write(json.dumps(error.as_dict(language), ensure_ascii=False) + "\n")
         return error.exit_code
-    text, names = error.render(language), _HEADINGS[language]
+    text, names = error.render(language), error.params.values()
+    said, wanted, task = _HEADINGS[language]
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(
-        Text(f"{names[0]}: ", style="bold red") + Text(_sentence(text.found, error.params.values()), style="bold")
-    )
-    console.print(Text(f"{names[1]}: {_sentence(text.expected)}"))
-    console.print(Text(f"{names[2]}: {_sentence(text.do)}") + Text(f"  [{error.code}]", style="dim"))
+    console.print(Text(f"{said}: ", style="bold red") + Text(sentence(text.found, names), style="bold"))
+    console.print(Text(f"{wanted}: {sentence(text.expected, names)}"))
+    console.print(Text(f"{task}: {sentence(text.do, names)}") + Text(f"  [{error.code}]", style="dim"))
     return error.exit_code
 
 
@@ -107,12 +102,6 @@ _HEADINGS = {
     "nn": ("Stoppa", "Venta", "Gjer dette"),
     "en": ("Stopped", "Expected", "Do this"),
 }
-
-
-def _sentence(text: str, names: Iterable[object] = ()) -> str:
-    """Begin with a capital, unless the text begins with a name, such as a file's, and end with a stop."""
-    start = text[:1] if any(str(name) and text.startswith(str(name)) for name in names) else text[:1].upper()
-    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _show_rooms() -> int:

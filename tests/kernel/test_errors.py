@@ -11,7 +11,7 @@ from tests.architecture.source import ROOT
 from ipis.kernel import errors
 from ipis.kernel.demo import demo_care_unit, demo_orgnr, demo_pin
 from ipis.kernel.environment import Environment
-from ipis.kernel.errors import LANGUAGES, DefinitionRefused, Word
+from ipis.kernel.errors import LANGUAGES, DefinitionRefused, Word, sentence
 
 
 def test_an_error_reads_in_each_language():
@@ -73,3 +73,16 @@ def test_demo_numbers_are_valid_and_differ(number):
 def test_only_production_holds_real_persons():
     """Demo and test are synthetic."""
     assert [environment.synthetic for environment in Environment] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "said"),
+    [
+        ("rett linjen", (), "Rett linjen."), ("e-posten mangler!", (), "E-posten mangler!"), ("codes/slag.csv", (), "codes/slag.csv."),
+        ("opens_at før closes_at", (), "opens_at før closes_at."), ("brukerNr er tomt", (), "brukerNr er tomt."), ('label = { nb = "…" }', (), 'label = { nb = "…" }.'),
+        ("date 'åååå-mm-dd'.", (), "date 'åååå-mm-dd'."), ("data er ingen mappe", ("data",), "data er ingen mappe."), ("mine data mangler", ("mine data",), "mine data mangler."),
+        ("navnet er ukjent", ("n",), "Navnet er ukjent."), ("", (), "."),
+    ],
+)  # fmt: skip
+def test_a_sentence_begins_with_a_capital_unless_with_a_name(text, names, said):
+    assert sentence(text, names) == said

@@ -18,7 +18,9 @@ Parameters may be file names, positions, counts and instants – never a value f
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -44,6 +46,17 @@ class Rendered:
     found: str
     expected: str
     do: str
+
+
+def sentence(text: str, names: Iterable[object] = ()) -> str:
+    """Begin with a capital, unless the text begins with one of some names, a file's or a key, and end with a stop."""
+    first, _, rest = text.partition(" ")
+    word = first.rstrip(",.:;")
+    ordinary = word.replace("-", "").isalpha() and word[1:] == word[1:].lower() and rest[:1] not in {"=", "'"}
+    own = (str(name) for name in names if not isinstance(name, Word))
+    named = any(re.match(rf"{re.escape(name)}(?!\w)", text) for name in own if name)
+    start = text[:1].upper() if ordinary and not named else text[:1]
+    return start + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 class IpisError(Exception):

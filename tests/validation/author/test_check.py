@@ -332,3 +332,9 @@ def test_only_lines_of_derived_columns_are_left_out_of_a_layout():
     text = 'format = "1.0"\n[Tur.derived]\nx = { count = "rows",\n  by = ["nr"] }\n[rules.L001]\nlevel = "feil"\n'
     assert [leftout.column_at(text, line) for line in (1, 2, 5, 6, 9)] == [None] * 5
     assert leftout.column_at(text, 3) == leftout.Block(2, 4, "x")
+
+
+def test_names_keep_their_letters_where_a_problem_is_shown(tmp_path, capsys):
+    layout = workshop.LAYOUT.replace('codes = "slag"', 'codes = "slak"')
+    workshop.ipis("rules", "check", "--definition", workshop.definition(tmp_path / "d", rule("lengde > 3"), layout))
+    assert "  Ventet: codes/slak.csv.\n  Gjør dette: Legg til filen, eller rett navnet.\n" in capsys.readouterr().out

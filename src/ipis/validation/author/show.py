@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ipis.kernel.errors import sentence
 from ipis.validation import rulebook
 from ipis.validation.catalogue import Level
 
@@ -50,11 +51,11 @@ def show_problems(
     """Show each problem with its place, what was expected and what to do."""
     said = texts(language)
     for origin, problem in found:
-        text = problem.render(language)
+        text, names = problem.render(language), problem.params.values()
         of = "" if text.found.startswith(f"{origin}/") else f"{origin}: "
-        console.print(Text(of, style="dim") + Text(_stopped(text.found), style="red"))
-        console.print(Text(f"  {said['expected']}: {_sentence(text.expected)}"))
-        console.print(Text(f"  {said['do']}: {_sentence(text.do)}"))
+        console.print(Text(of, style="dim") + Text(sentence(text.found, names), style="red"))
+        console.print(Text(f"  {said['expected']}: {sentence(text.expected, names)}"))
+        console.print(Text(f"  {said['do']}: {sentence(text.do, names)}"))
     console.print(said["problems"].format(count=len(found), folders=", ".join(looked_at)), style="bold")
 
 
@@ -77,15 +78,6 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
     share = f"{100 * verdict.breach / judged:.1f}" if judged else "–"
     why = ", ".join(f"{reason} {count}" for reason, count in sorted(verdict.reasons.items()))
     return str(verdict.ok), str(verdict.breach), share, str(verdict.not_assessed), why
-
-
-def _sentence(text: str) -> str:
-    """Begin with a capital and end with a stop, as catalogues of errors do or do not."""
-    return _stopped(text[:1].upper() + text[1:])
-
-
-def _stopped(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _printable(text: str) -> str:
