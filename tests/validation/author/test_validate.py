@@ -92,14 +92,15 @@ def test_windows_letters_are_read_and_clean_data_gives_nothing_to_correct(shop, 
     assert workshop.ipis("validate", "--definition", definition, "--data", clean) == 0
 
 
-def test_the_terminal_shows_rules_findings_and_no_control_characters(shop, tmp_path, capsys, monkeypatch):
+def test_the_terminal_shows_rules_findings_and_no_control_characters(shop, capsys, monkeypatch):
+    """What a terminal obeys, text may hold all the same: XML allows the control characters from U+0080."""
     definition, data = shop
     monkeypatch.setenv("IPIS_LANGUAGE", "en")
-    (data / "BAAT.csv").write_text("kjenning;lengde\n\x1b[31mA;1.5\n", encoding="utf-8")
+    (data / "BAAT.csv").write_text("kjenning;lengde\n\x9b31mA;1.5\n", encoding="utf-8")
     assert workshop.ipis("validate", "--definition", definition, "--data", data) == 1
     shown = capsys.readouterr().out
-    assert "\x1b" not in shown
-    assert "?[31mA" in shown
+    assert "\x9b" not in shown
+    assert "?31mA" in shown
     assert "not assessed" in shown
 
 
