@@ -1,6 +1,7 @@
 """Definition folders: bytes by name, whatever they come from, and no name that leads out."""
 
 import os
+from pathlib import Path
 
 import pytest
 from tests.kernel.years import PACKAGE, copied_folder
@@ -56,10 +57,15 @@ def _refused(folder, **asked):
 def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
     (tmp_path / "rules").mkdir()
     odd = tmp_path / "rules" / "x.yaml"
-    for make in (os.mkfifo, lambda path: path.symlink_to("x.yaml"), lambda path: path.symlink_to("nowhere")):
+    for make in (
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("x.yaml"),
+        lambda path: path.symlink_to("nowhere"),
+    ):
         make(odd)
         assert _refused(tmp_path) == ("collection.odd_member", "rules/x.yaml")
-        odd.unlink()
+        odd.rmdir() if odd.is_dir() else odd.unlink()
     (tmp_path / "rules" / "again").symlink_to(tmp_path)
     assert _refused(tmp_path) == ("collection.odd_member", "rules/again")
 

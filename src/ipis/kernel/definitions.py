@@ -107,11 +107,11 @@ def _entry(entry: Traversable | Path, name: str) -> Iterator[tuple[str, bytes]]:
     if entry.name.startswith((".", "__")):
         return
     try:
-        if entry.is_dir() and not _leads_back(entry):
+        if entry.is_dir() and not (name.lower().endswith(_BY_HAND) or _leads_back(entry)):
             for inner in entry.iterdir():
                 yield from _entry(inner, f"{name}/{inner.name}")
         elif entry.is_file():
-            yield name, _read(entry, name)
+            yield name, read_bounded(entry, name)
         else:
             raise DefinitionRefused("collection.odd_member", member=name)
     except OSError:
@@ -123,7 +123,8 @@ def _leads_back(folder: Traversable | Path) -> bool:
     return isinstance(folder, Path) and folder.is_symlink() and folder.resolve() in folder.absolute().parents
 
 
-def _read(file: Traversable | Path, name: str) -> bytes:
+def read_bounded(file: Traversable | Path, name: str) -> bytes:
+    """Read a definition file; raises `DefinitionRefused` for one that is larger than any has reason to be."""
     most = _MOST_WRITTEN if name.lower().endswith(_BY_HAND) else _MOST_BYTES
     with file.open("rb") as opened:
         content = opened.read(most + 1)

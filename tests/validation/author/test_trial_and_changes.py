@@ -242,3 +242,21 @@ def test_the_change_page_tells_of_fields_lists_rules_and_columns(tmp_path, capsy
 def test_a_register_that_we_do_not_ship_is_named(capsys):
     assert workshop.ipis("rules", "changes", "2016", "2017", "--register", "ukjent") == 2
     assert "[author.no_register]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tried", "beside", "told"),
+    [
+        (b"- id: K009\n", b"[]", "rules.missing"), (b"- id: K009\n", b"", "rules.yaml"), (b"- id: K009\n", b"x: 1\n", "rules.yaml"), (b"- id: \xf8\n", b"[]", "rules.yaml"),
+        (b"[" * 100_000, b"[]", "rules.yaml"), (b"- [a]: 1\n", b"[]", "rules.key"), (b"- id: K009\n", b"- id: \xf8\n", "rules.yaml"),
+        (b" " * (5 << 20), b"[]", "collection.too_big"),
+    ],
+)  # fmt: skip
+def test_a_file_that_holds_no_rules_is_told_whether_tried_or_beside(tmp_path, capsys, tried, beside, told):
+    definition, data = workshop.definition(tmp_path / "d"), workshop.data(tmp_path / "data", baat=workshop.BOATS)
+    (tmp_path / "new.yaml").write_bytes(tried)
+    (definition / "rules/b.yaml").write_bytes(beside)
+    code, error = workshop.refusal(
+        capsys, "rules", "try", tmp_path / "new.yaml", "--on", data, "--definition", definition
+    )
+    assert (code, error["code"]) == (2, told)

@@ -35,7 +35,7 @@ def rules_of(text: str) -> list[Block]:
     dashes = [(place, found[1]) for place, line in enumerate(lines) if (found := _ITEM.match(line))]
     starts = [place for place, indent in dashes if indent == dashes[0][1]]
     blocks = []
-    for first, last in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for first, last in zip(starts, [*starts[1:], len(lines)], strict=False):
         found = _ID.search("\n".join(lines[first:last]))
         blocks.append(Block(first, last, found[1] if found else ""))
     return blocks

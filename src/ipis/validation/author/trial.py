@@ -15,16 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from ipis.kernel.collection import Collection, load_any, packaged_years
-from ipis.kernel.definitions import DefinitionFolder
+from ipis.kernel.definitions import DefinitionFolder, read_bounded
 from ipis.kernel.errors import DefinitionRefused, ExtractRefused
 from ipis.validation import examples, rulebook
 from ipis.validation.author import SHIPPED, leftout
 from ipis.validation.author.definition import named_year, open_definition
 from ipis.validation.author.tables import Tables, extracts_of, read_tables, tables_of
+from ipis.validation.catalogue import read_list
 from ipis.validation.run import Content, run_many
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ def with_rule(collection: Collection, rule: str) -> tuple[Collection, tuple[str,
     file = Path(rule)
     if not file.is_file():
         raise DefinitionRefused("author.no_rule", number=file.name, year=collection.year)
-    content = file.read_bytes()
+    content = read_bounded(file, file.name)
     numbers = _numbers(content)
     members = {
         name: _without(data, numbers) if name.startswith("rules/") else data for name, data in collection.folder.items()
@@ -200,17 +198,16 @@ def _deepest(path: Path, name: str, depth: int) -> list[tuple[str, Path]]:
 def _numbers(content: bytes) -> list[str]:
     """Read the numbers of the rules in a file; whatever is wrong with it is told when the rules are read."""
     try:
-        tree = YAML(typ="safe").load(content.decode("utf-8"))
-    except (YAMLError, UnicodeDecodeError):
+        records, _ = read_list(_TRIED, content)
+    except DefinitionRefused:
         return []
-    records = tree if isinstance(tree, list) else []
     return [str(record["id"]) for record in records if isinstance(record, dict) and "id" in record]
 
 
 def _without(content: bytes, numbers: Sequence[str]) -> bytes:
-    """Leave out the rules that the tried ones stand in for."""
-    text = content.decode("utf-8")
+    """Leave out the rules that the tried ones stand in for; what is not UTF-8 stays, and is told when it is read."""
+    text = content.decode("utf-8", "surrogateescape")
     for block in leftout.rules_of(text):
         if block.name in numbers:
             text = leftout.without(text, block)
-    return text.encode("utf-8")
+    return text.encode("utf-8", "surrogateescape")
