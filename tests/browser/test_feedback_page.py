@@ -79,6 +79,25 @@ def test_the_feedback_page_is_for_everybody(chromium, collection, tmp_path, lang
     assert audited(chromium, path, look) == ([], False)
 
 
+@pytest.mark.parametrize("language", ["nb", "nn", "en"])
+def test_a_plots_labels_stand_whole_in_it(chromium, collection, tmp_path, language):
+    """Cut at the left, the code of one service reads as another's; the font here is as wide as any."""
+    this = cells_of(
+        collection, *(("T05", (code,), 9) for code in collection.codes["service_types"]["code"].to_pylist())
+    )
+    tables = compare(load_tables(collection), Sides(this))
+    made = contents(collection, made_of(), language, tables=tables)
+    path = tmp_path / "tilbakemelding.html"
+    path.write_bytes(render_files(made)["tilbakemelding.html"])
+    page = chromium.new_page()
+    page.goto(path.as_uri())
+    page.add_style_tag(content="svg text { font-family: 'DejaVu Sans' !important }")
+    lefts = page.evaluate("[...document.querySelectorAll('svg text')].map(each => each.getBBox().x)")
+    page.close()
+    assert len(lefts) > 40
+    assert min(lefts) >= 0
+
+
 def test_a_clean_delivery_too(chromium, collection, tmp_path):
     """The page that most would like to get."""
     path = tmp_path / "tilbakemelding.html"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "plot_"
 _WIDTH: Final = 720
-_LABEL: Final = 250
+_LABEL: Final = 280
 _ROW: Final = 26
 _VALUE: Final = 70
 _TOLD: Final = 12
@@ -28,7 +28,10 @@ _GREATEST: Final = 5
 _TOTAL: Final = "*"
 _ENOUGH: Final = 0.075
 """Share of a bar that has room for its number."""
-_LETTER: Final = 6.6
+_LETTERS: Final = dict.fromkeys(" .,:;'ijlIJ", 4.4) | dict.fromkeys("()/-ftr", 5.4) | dict.fromkeys("mwæMWÆ%…", 13.0)
+"""Widths in DejaVu Sans at the page's 13 px: no font that the page may be shown in is wider."""
+_CAPITAL: Final = 10.3
+_LETTER: Final = 8.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,5 +236,14 @@ def _text(left: float, top: float, words: str, kind: str) -> str:
 
 def _short(words: str) -> str:
     """Cut a name that has no room; the table has it whole."""
-    most = int((_LABEL - 12) / _LETTER)
-    return words if len(words) <= most else words[: most - 1].rstrip(" –-,") + "…"
+    room = _LABEL - 12
+    if _long(words) <= room:
+        return words
+    while _long(words + "…") > room:
+        words = words[:-1]
+    return words.rstrip(" –-,/") + "…"
+
+
+def _long(words: str) -> float:
+    """Tell how wide words are at most: cut at the left, a code would read as another."""
+    return sum(_LETTERS.get(letter, _CAPITAL if letter.isupper() else _LETTER) for letter in words)
