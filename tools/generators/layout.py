@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
@@ -32,6 +32,11 @@ besides show rows whose person does not exist. In flat files a row belongs to th
 person without a number has no rows there.
 Dates are `yyyy-mm-dd` from 1900 to 2099; decimals have a point; a service code may lack its leading zero."""
 
+TRAILER = {
+    "sha256": "SHA-256, in hexadecimal, of the bytes of the XML file before `<Slutt`; empty in CSV and Parquet",
+}
+"""What the reader (`ipis.kernel.extract_xml`) compares; the counts name their record types themselves."""
+
 
 def generate() -> dict[str, str]:
     """Give the pages and schemas of all years in the package."""
@@ -43,8 +48,10 @@ def generate() -> dict[str, str]:
 def _page(year: Collection) -> str:
     lines = [f"# Record layout {year.register.upper()} {year.year}", ""]
     lines += [f"“IPIS uttrekk {year.layout.format}”: one file is one municipality, district and year.", "", FORMS, ""]
-    for record in (year.layout.header, *year.layout.records.values(), year.layout.trailer):
-        lines += _record(record)
+    lines += _record(year.layout.header, _header_values(year))
+    for record in year.layout.records.values():
+        lines += _record(record, {})
+    lines += _record(year.layout.trailer, TRAILER)
     lines += ["## Faults that only the layout names", "", "| rule | level | effect | message |", "|---|---|---|---|"]
     lines += [f"| {r.id} | {r.level} | {r.effect} | {r.message['nb']} |" for r in year.layout.rules.values()]
     lines += ["", "## Code lists", ""]
@@ -55,22 +62,37 @@ def _page(year: Collection) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _record(record: RecordType) -> list[str]:
+def _header_values(year: Collection) -> dict[str, str]:
+    """Say what `ipis.kernel.header` wants in the header of this year."""
+    agreed = "; another only where districts are agreed" if year.agreements else ""
+    return {
+        "formatVersjon": f"`{year.layout.format}`",
+        "aargang": f"`{year.year}`",
+        "fraDato": f"`{year.begins_on.isoformat()}`",
+        "tilDato": f"`{year.ends_on.isoformat()}`",
+        "uttakTid": f"ISO 8601 with offset, as `{year.window.opens_at.isoformat(timespec='seconds')}`",
+        "kommuneNr": f"a municipality of {year.year}",
+        "bydel": f"`{year.no_bydel}`{agreed}",
+        "orgNr": "the number that answers for the municipality in the season pack",
+    }
+
+
+def _record(record: RecordType, more: Mapping[str, str]) -> list[str]:
     heading = {"record": "", "header": " (header)", "trailer": " (trailer)"}[record.kind]
     lines = [f"## {record.element}{heading}: {record.label['nb']}", ""]
     if record.key_fields:
         lines += [f"File name `{record.name}`, key {', '.join(f'`{name}`' for name in record.key_fields)}.", ""]
     lines += ["| field | | type | required | values | rules |", "|---|---|---|---|---|---|"]
-    lines += [f"| {' | '.join(_cells(field))} |" for field in record.fields.values()]
+    lines += [f"| {' | '.join(_cells(field, more.get(field.name, '')))} |" for field in record.fields.values()]
     return [*lines, ""]
 
 
-def _cells(field: Field) -> Iterator[str]:
+def _cells(field: Field, more: str) -> Iterator[str]:
     yield f"`{field.name}`"
     yield field.label["nb"] + (" *(identity part only)*" if field.identity else "")
     yield _type(field)
     yield "yes" if field.required else ""
-    yield _values(field)
+    yield "; ".join(filter(None, (more, _values(field))))
     yield ", ".join(f"{kind} {rule}" for kind, rule in field.rules.items())
 
 
