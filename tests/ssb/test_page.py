@@ -7,6 +7,7 @@ from dataclasses import replace
 import lxml.html
 import openpyxl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tests.ssb.test_feilliste import DEAD, answer, findings, keys, made_of
 from tests.ssb.test_package import contents
@@ -190,6 +191,33 @@ def test_the_indicators_show_what_the_open_findings_do(collection):
     assert "12,3" in files[INDICATORS].decode("utf-8-sig")
     sheet = openpyxl.load_workbook(io.BytesIO(files["feilliste.xlsx"]))["Nøkkeltall"]
     assert sheet.cell(4, 4).value == 12.345
+
+
+def test_one_of_several_wordings_is_told_as_an_example(collection):
+    """A heading that names one service would say that all findings are about it."""
+    made = made_of(
+        *(("K063", "tjeneste", row, "") for row in range(2)), before=[("K075", "tjeneste", n, "") for n in (3, 4)]
+    )
+    worded = pc.binary_join_element_wise(made["found"], made["id"], " ")
+    files = render_files(contents(collection, made.set_column(made.schema.get_field_index("found"), "found", worded)))
+    page = lxml.html.document_fromstring(files["tilbakemelding.html"].decode())
+    assert all(each.startswith("For eksempel: ") for each in words(page, "//div[@class='rule fixed']/p[1]"))
+    told = [words(row, "./*")[2] for row in page.xpath("//h2[@id='regler']/following-sibling::details[1]//tbody/tr")]
+    sheet = openpyxl.load_workbook(io.BytesIO(files["feilliste.xlsx"]))["Regler"]
+    assert len(told) == 2
+    assert all(each.startswith("For eksempel: ") for each in (*told, sheet.cell(4, 3).value, sheet.cell(5, 3).value))
+
+
+def test_a_figure_that_is_empty_for_all_indicators_has_its_reason_in_the_files_too(collection):
+    """The page says it under the table; a file of figures alone says it in its rows."""
+    rows = (indicator("N01", 12.3, 13.0), indicator("N22", None, None, reason="no_population"))
+    files = render_files(contents(collection, made_of(), indicators=rows))
+    lines = files[INDICATORS].decode("utf-8-sig").splitlines()
+    absent = "I fjor: det finnes ingen innsending å sammenligne med. Landet: vises når tallene er publisert."
+    assert absent in lines[1]
+    assert f"Folketall mangler. {absent}" in lines[2]
+    sheet = openpyxl.load_workbook(io.BytesIO(files["feilliste.xlsx"]))["Nøkkeltall"]
+    assert sheet.cell(4, 9).value == absent
 
 
 def test_no_identity_number_reaches_a_file_whatever_field_it_stood_in(collection, full):

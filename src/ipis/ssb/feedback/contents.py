@@ -167,6 +167,21 @@ class Contents:
         """Say why an indicator has no figure."""
         return self.texts[f"indicators.{row.reason}"] if row.reason else ""
 
+    def why_empty(self, row: IndicatorResult) -> str:
+        """Say why an indicator lacks a figure, and why all of them lack last year's or the nation's."""
+        said = [f"{self.reason_of(row)}."] if row.reason else []
+        if all(each.last_year is None for each in self.indicators):
+            said.append(self.texts["why.last_year_none"])
+        if all(each.nation is None for each in self.indicators):
+            said.append(self.texts["why.nation_not_published"])
+        return " ".join(said)
+
+    def found_by_rule(self) -> pa.Array:
+        """Say what each rule found: as an example where its findings have words of their own."""
+        first = self.by_rule["found"].combine_chunks()
+        example = pc.binary_join_element_wise(self.texts["page.example"], first, " ")
+        return pc.if_else(pc.greater(self.by_rule["wordings"].combine_chunks(), 1), example, first)
+
     def in_words(self, column: str, findings: pa.Table) -> pa.Array:
         """Give a column of the feilliste in words: codes, record types and fields by name; others as they are."""
         values = findings[column].combine_chunks()

@@ -65,7 +65,7 @@ def _indicators(contents: Contents) -> pa.Table:
         texts["indicators.unit"]: pa.array([row.unit[language] for row in rows]),
         **{texts[f"indicators.{name}"]: pa.array(column, pa.float64()) for name, column in figures.items()},
         texts["indicators.open"]: pa.array([row.open_findings for row in rows]),
-        texts["indicators.why"]: pa.array([contents.reason_of(row) for row in rows]),
+        texts["indicators.why"]: pa.array([contents.why_empty(row) for row in rows]),
     }
     return pa.table(named)
 

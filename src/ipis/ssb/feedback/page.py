@@ -70,7 +70,7 @@ def _rules(contents: Contents) -> Markup:
     columns: list[tuple[pa.Array, str, None]] = [
         (summed["rule"].combine_chunks(), '<th scope="row">', None),
         (contents.in_words("level", summed), "<td>", None),
-        (summed["found"].combine_chunks(), "<td>", None),
+        (contents.found_by_rule(), "<td>", None),
     ]
     counts = pa.concat_arrays([summed[name].combine_chunks().cast(pa.int64()) for name in _COUNTS])
     written = cells.numbers(counts, pa.repeat(pa.scalar(0, pa.int8()), len(counts)), contents.texts.language)

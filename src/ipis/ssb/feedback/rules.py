@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def by_rule(feilliste: pa.Table) -> pa.Table:
     """Sum the feilliste: rule, level, found and do of the first, problems, findings, persons and one column a status.
 
+    `wordings` tells in how many ways it was found: more than one, and the first is an example.
     A problem counts once under each rule that has findings of it; `findings` adds up to the length of the list.
     """
     statuses = {
@@ -28,6 +29,7 @@ def by_rule(feilliste: pa.Table) -> pa.Table:
     summed = counted.group_by("rule", use_threads=False).aggregate(
         [
             *((name, "first") for name in ("level", "found", "do")),
+            ("found", "count_distinct"),
             ("problem", "count_distinct"),
             ("rule", "count"),
             ("person", "count_distinct", pc.CountOptions(mode="only_valid")),
@@ -40,6 +42,7 @@ def by_rule(feilliste: pa.Table) -> pa.Table:
             "rule": summed["rule"],
             "level": summed["level_first"],
             "found": summed["found_first"],
+            "wordings": summed["found_count_distinct"],
             "do": summed["do_first"],
             "problems": summed["problem_count_distinct"],
             "findings": summed["rule_count"],

@@ -93,10 +93,8 @@ def _feilliste(contents: Contents) -> Sheet:
 def _rules(contents: Contents) -> Sheet:
     listed, texts = contents.by_rule, contents.texts
     words = {"rule": 8, "level": 14, "found": 50, "do": 50}
-    columns = [
-        Column(texts[f"column.{name}"], contents.in_words(name, listed), width, wrap=width > 14)
-        for name, width in words.items()
-    ]
+    said = {name: contents.in_words(name, listed) for name in words} | {"found": contents.found_by_rule()}
+    columns = [Column(texts[f"column.{name}"], said[name], width, wrap=width > 14) for name, width in words.items()]
     columns += [
         Column(texts[f"rules.{name}"], listed[name].combine_chunks(), 12)
         for name in ("problems", "findings", "persons", "new", "open", "answered", "fixed")
@@ -126,7 +124,7 @@ def _indicators(contents: Contents) -> Iterator[Sheet]:
         for name in ("value", "if_corrected", "last_year", "nation")
     ]
     columns.append(Column(texts["indicators.open"], pa.array([row.open_findings for row in rows]), _FIGURE))
-    columns.append(Column(texts["indicators.why"], pa.array([contents.reason_of(row) for row in rows]), 40))
+    columns.append(Column(texts["indicators.why"], pa.array([contents.why_empty(row) for row in rows]), 40))
     yield Sheet(
         texts["sheet.indicators"], columns, above=[texts["indicators.title"], texts["indicators.about"]], frozen=2
     )
