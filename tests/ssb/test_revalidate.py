@@ -3,6 +3,8 @@
 import pytest
 from tests.ssb.feedback_room import closed, code_rules, jobs, listed, opened, packed, r4, tilbakemeldinger, worker
 
+from ipis.kernel.errors import IpisError
+
 __all__ = ["packed"]
 
 
@@ -113,8 +115,30 @@ def test_chosen_municipalities_alone_are_judged_again(room, load):
     assert {subject for subject, _, _ in jobs("revalidate")} == {rows[k].forsendelse for k in (NABO, "0101")}
 
 
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [(("--kommune", "9999"), "ssb.revalidate_none"), (("--year", "2031"), "ssb.no_pack")],
+    ids=["a municipality without a delivery", "a year without a pack"],
+)
+def test_what_names_no_delivery_is_told_and_nothing_is_queued(room, load, more, code):
+    """A mistyped number would else look as if it were done."""
+    from tests.ssb.fake_tpf import TESTVIK
+
+    load(persons=5)
+    with pytest.raises(IpisError) as caught:
+        revalidate_by_command(room, "--kommune", TESTVIK, *more)
+    assert caught.value.code == code
+    assert jobs("revalidate") == []
+
+
+def test_how_many_are_queued_is_said(room, load):
+    assert revalidate_by_command(room) == "no delivery of iplos 2017 has been loaded; nothing queued\n"
+    load(persons=5)
+    assert revalidate_by_command(room) == "1 delivery of iplos 2017 queued\n"
+
+
 def revalidate_by_command(room, *more):
-    """`ipis ssb revalidate`, in this process."""
+    """`ipis ssb revalidate`, in this process; gives what it says."""
     from typer.testing import CliRunner
 
     from ipis.ssb import cli
@@ -124,4 +148,7 @@ def revalidate_by_command(room, *more):
         patched.setattr(cli.SsbSettings, "load", classmethod(lambda *_: room))
         patched.setattr(cli, "_configure", lambda _room: None)
         done = CliRunner().invoke(cli.app, ["revalidate", "--settings", "x", "--year", "2017", *more])
+    if isinstance(done.exception, IpisError):
+        raise done.exception
     assert done.exit_code == 0, done.output
+    return done.output

@@ -161,18 +161,25 @@ def revalidate(
     _configure(room)
     from django.db import transaction
 
+    from ipis.ssb.packs import pack_of
     from ipis.ssb.register.deliveries import REVALIDATE, deliveries_as_of
     from ipis.ssb.register.models import Job
 
+    pack_of(room, register, year)
     with transaction.atomic():
         chosen = [
             delivery
             for delivery in deliveries_as_of(year, room.business_clock().now(), register=register)
             if not kommune or delivery.kommune in kommune
         ]
+        unknown = sorted(set(kommune or ()) - {delivery.kommune for delivery in chosen})
+        if unknown:
+            raise Refused("ssb.revalidate_none", kommune=", ".join(unknown), register=register, year=year)
         for delivery in chosen:
             Job.again(REVALIDATE, delivery.forsendelse)
-    typer.echo(f"{len(chosen)} deliveries queued")
+    of = f"of {register} {year}"
+    many = f"{len(chosen)} {'delivery' if len(chosen) == 1 else 'deliveries'} {of} queued"
+    typer.echo(many if chosen else f"no delivery {of} has been loaded; nothing queued")
 
 
 @app.command()
