@@ -43,7 +43,7 @@ STAGES = {
     "ipis.lib.jobs:Job.claim": "jobs",
     "ipis.lib.jobs:Job.claim_more": "jobs",
     "ipis.lib.jobs:Job.sweep": "jobs",
-    "ipis.tpf.models:Job.finish_all": "jobs",
+    "ipis.lib.jobs:Job.finish_all": "jobs",
     "django.db.backends.base.base:BaseDatabaseWrapper._commit": "database commits",
 }
 
