@@ -13,6 +13,7 @@ from typing import Any
 from ipis.kernel.collection import Collection, packaged, packaged_years
 from ipis.kernel.layout import Field, RecordType
 from ipis.validation import rulebook
+from ipis.validation.author.unfilled import unfilled
 from ipis.validation.catalogue import Effect, Kind, Level, Rule
 
 REGISTER = "iplos"
@@ -47,6 +48,7 @@ Språket i betingelsene: [rules.md](../spec/rules.md).
 
 En post får funn når *gjelder for* er sant og *krever* ikke er det.
 Mangler noe som regelen trenger, er posten «ikke vurdert», med grunn.
+I teksten står «…» for det som posten eller leveransen viser.
 I eksemplene er `{{year}}` telleåret og `{{next}}` året etter; det som ikke står, er tomt.
 
 {count} regler: {levels}.
@@ -71,14 +73,14 @@ def _page(collection: Collection) -> str:
         count=len(rules),
         levels=", ".join(f"{levels[level]} {level}" for level in reversed(Level)),
     )
-    lines = [opening, *(_row(rule, collection.year) for rule in rules.values())]
+    lines = [opening, *(_row(rule, collection) for rule in rules.values())]
     for rule in rules.values():
         lines += ["", *_entry(rule, collection)]
     return "\n".join(lines) + "\n"
 
 
-def _row(rule: Rule, year: int) -> str:
-    found = _cell(rule.message["nb"].found.replace("{year}", str(year)))
+def _row(rule: Rule, collection: Collection) -> str:
+    found = _cell(unfilled(rule.message["nb"].found, rule, collection, "nb"))
     return f"| [{rule.id}](#{rule.id}) | {rule.level} | {rule.record or 'alle'} | {found} |"
 
 
@@ -89,7 +91,7 @@ def _parts(rule: Rule) -> tuple[str, str, str]:
 
 def _entry(rule: Rule, collection: Collection) -> Iterator[str]:
     """Give one rule's part of the page, under an anchor of its own."""
-    found, expected, do = (part.replace("{year}", str(collection.year)) for part in _parts(rule))
+    found, expected, do = (unfilled(part, rule, collection, "nb") for part in _parts(rule))
     yield f'<a id="{rule.id}"></a>'
     yield ""
     yield f"## {rule.id}"

@@ -206,6 +206,8 @@ def test_the_change_page_is_the_generated_one(capsys):
     page = capsys.readouterr().out
     assert page == (ROOT / f"docs/generated/changes-iplos-{before}-{after}.md").read_text(encoding="utf-8")
     assert "| `receipt.after` | arrived | loaded |" in page
+    assert "Organisasjonsnummer er ført på «Tjenestetype»." in page
+    assert "{" not in page.partition("## Rules that change")[0].partition("## Rules that are new")[2]
     assert "| 15 | Helsetjenester i hjemmet | orgnr: optional | orgnr: required |" in page
 
 
@@ -232,9 +234,10 @@ def test_the_change_page_tells_of_fields_lists_rules_and_columns(tmp_path, capsy
         "| `Tur.nr` | length: 4 | length: 5 |", "| `Tur.ut` | N, date 10 | falls away |", "| `Tur.ny` | – | new: N, str |",
         "| F | fiske | label_nb: fisk | label_nb: fiske |", "| L | last | goes out | – |", "| P | pram | – | comes in |", "A new list.",
         "| K001 | condition | lengde: `lengde > 3` where `lengde is not null` | lengde: `lengde > 4` where `lengde is not null` |",
-        "| K004 | feil | hold_utenfor | `baat` | Fant {v}. |",
+        "| K004 | feil | hold_utenfor | `baat` | Fant «verdien». |",
     ):  # fmt: skip
         assert line in page, line
+    assert page.splitlines()[0].endswith(f": what changes from {before} to {after}")
     assert "K001 | text (nb)" in page
     assert "`Tur.finnes`" in page
 

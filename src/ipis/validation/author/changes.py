@@ -10,6 +10,7 @@ from dataclasses import fields as members_of
 from typing import TYPE_CHECKING, Any
 
 from ipis.validation import rulebook
+from ipis.validation.author.unfilled import unfilled
 from ipis.validation.catalogue import Kind, Rule
 
 if TYPE_CHECKING:
@@ -25,20 +26,21 @@ _NOT_NEWS = ("year", "register", "name.")
 _COMPARED = ("record", "over", "level", "effect", "audience", "runs_at", "scope", "kind")
 
 
-def page(before: Collection, after: Collection) -> str:
-    """Write the page, in Markdown."""
-    lines = [f"# {after.register.upper()}: what changes from {before.year} to {after.year}", ""]
-    lines += [f"Made from the definitions of the two years by `ipis rules changes {before.year} {after.year}`.", ""]
-    lines += _section("Dates, versions and switches", _values(before, after))
-    lines += _section("Record layout", _fields(before, after))
+def page(before: Collection, after: Collection, names: tuple[str, str] | None = None) -> str:
+    """Write the page, in Markdown; `names` are what was asked for, where that is not the two years."""
+    names = names or (str(before.year), str(after.year))
+    lines = [f"# {after.register.upper()}: what changes from {names[0]} to {names[1]}", ""]
+    lines += [f"Made from the two definitions by `ipis rules changes {names[0]} {names[1]}`.", ""]
+    lines += _section("Dates, versions and switches", _values(before, after, names))
+    lines += _section("Record layout", _fields(before, after, names))
     for name in sorted({*before.codes, *after.codes}):
         if not name.endswith("_valid"):
             lines += _section(f"Code list `{name}`", _list(before.codes.get(name), after.codes.get(name)), silent=True)
     old, new = rulebook.of(before), rulebook.of(after)
-    lines += _section("Rules that are new", _only_in(new, old))
-    lines += _section("Rules that fall away", _only_in(old, new))
-    lines += _section("Rules that change", _changed_rules(old, new))
-    lines += _section("Derived columns, on which rules rest", _derived(before, after))
+    lines += _section("Rules that are new", _only_in(new, old, after))
+    lines += _section("Rules that fall away", _only_in(old, new, before))
+    lines += _section("Rules that change", _changed_rules((before, old), (after, new)))
+    lines += _section("Derived columns, on which rules rest", _derived(before, after, names))
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -68,14 +70,14 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ").strip()
 
 
-def _values(before: Collection, after: Collection) -> Iterator[str]:
+def _values(before: Collection, after: Collection, names: tuple[str, str]) -> Iterator[str]:
     old, new = (dict(_flat(tomllib.loads(each.folder["collection.toml"].decode("utf-8")))) for each in (before, after))
     rows = [
         (f"`{key}`", old.get(key), new.get(key))
         for key in {**old, **new}
         if old.get(key) != new.get(key) and not key.startswith(_NOT_NEWS)
     ]
-    yield from _table(("", str(before.year), str(after.year)), rows)
+    yield from _table(("", *names), rows)
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
@@ -86,7 +88,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, obje
             yield f"{above}{key}", value
 
 
-def _fields(before: Collection, after: Collection) -> Iterator[str]:
+def _fields(before: Collection, after: Collection, names: tuple[str, str]) -> Iterator[str]:
     old, new = (
         {(record.element or record.name, each.name): each for record, each in of.layout.every_field()}
         for of in (before, after)
@@ -100,7 +102,7 @@ def _fields(before: Collection, after: Collection) -> Iterator[str]:
             rows.append((name, _described(old[place]), "falls away"))
         else:
             rows += [(name, *change) for change in _field_changes(old[place], new[place])]
-    yield from _table(("field", str(before.year), str(after.year)), rows)
+    yield from _table(("field", *names), rows)
 
 
 def _described(field: Field) -> str:
@@ -155,9 +157,15 @@ def _row_changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tup
             yield f"{key}: {_cell(was.get(key))}", f"{key}: {_cell(now.get(key))}"
 
 
-def _only_in(book: Rulebook, other: Rulebook) -> Iterator[str]:
+def _only_in(book: Rulebook, other: Rulebook, its: Collection) -> Iterator[str]:
     rows = [
-        (rule.id, rule.level.value, rule.effect.value, _about(rule, book), rule.message["nb"].found)
+        (
+            rule.id,
+            rule.level.value,
+            rule.effect.value,
+            _about(rule, book),
+            unfilled(rule.message["nb"].found, rule, its, "nb"),
+        )
         for rule in book.rules.values()
         if rule.id not in other.rules
     ]
@@ -180,12 +188,13 @@ def _faults(rule: Rule, book: Rulebook) -> list[str]:
     ]
 
 
-def _changed_rules(old: Rulebook, new: Rulebook) -> Iterator[str]:
+def _changed_rules(before: tuple[Collection, Rulebook], after: tuple[Collection, Rulebook]) -> Iterator[str]:
+    (_, old), (_, new) = before, after
+    kept = [(old.rules[number], rule) for number, rule in new.rules.items() if number in old.rules]
     rows = [
-        (number, *change)
-        for number, rule in new.rules.items()
-        if number in old.rules
-        for change in _rule_changes(old.rules[number], rule, old, new)
+        (now.id, *change)
+        for was, now in kept
+        for change in (*_rule_changes(was, now, old, new), *_said_anew((was, before[0]), (now, after[0])))
     ]
     yield from _table(("rule", "what", "before", "after"), rows)
 
@@ -198,10 +207,16 @@ def _rule_changes(was: Rule, now: Rule, old: Rulebook, new: Rulebook) -> Iterato
         yield "condition", _cell(_conditions(was)), _cell(_conditions(now))
     if _faults(was, old) != _faults(now, new):
         yield "fields", _cell(_faults(was, old)), _cell(_faults(now, new))
-    for language in now.message:
-        if was.message[language] != now.message[language]:
-            parts = ("found", "expected", "do")
-            said = [" ".join(getattr(each.message[language], part) for part in parts) for each in (was, now)]
+
+
+def _said_anew(before: tuple[Rule, Collection], after: tuple[Rule, Collection]) -> Iterator[tuple[str, str, str]]:
+    """Give the messages that are worded anew."""
+    for language in after[0].message:
+        if before[0].message[language] != after[0].message[language]:
+            said = []
+            for rule, its in (before, after):
+                text = rule.message[language]
+                said.append(unfilled(f"{text.found} {text.expected} {text.do}", rule, its, language))
             yield f"text ({language})", _cell(said[0]), _cell(said[1])
 
 
@@ -215,10 +230,10 @@ def _conditions(rule: Rule) -> list[str]:
     ]
 
 
-def _derived(before: Collection, after: Collection) -> Iterator[str]:
+def _derived(before: Collection, after: Collection, names: tuple[str, str]) -> Iterator[str]:
     old, new = (dict(_declared(each)) for each in (before, after))
     rows = [(f"`{name}`", old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name)]
-    yield from _table(("column", str(before.year), str(after.year)), rows)
+    yield from _table(("column", *names), rows)
 
 
 def _declared(collection: Collection) -> Iterator[tuple[str, object]]:

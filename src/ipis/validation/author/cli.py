@@ -132,7 +132,8 @@ def changes(
     from ipis.validation.author.changes import page
     from ipis.validation.author.definition import year_or_folder
 
-    sys.stdout.write(page(year_or_folder(register, before), year_or_folder(register, after)))
+    asked = (before, after)
+    sys.stdout.write(page(year_or_folder(register, before), year_or_folder(register, after), asked))
     return 0
 
 
