@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 _ITEM = re.compile(r"^( *)-(?: |$)")
 _ID = re.compile(r"\bid:\s*[\"']?([A-Z][0-9]{3})\b")
@@ -35,7 +36,7 @@ def rules_of(text: str) -> list[Block]:
     dashes = [(place, found[1]) for place, line in enumerate(lines) if (found := _ITEM.match(line))]
     starts = [place for place, indent in dashes if indent == dashes[0][1]]
     blocks = []
-    for first, last in zip(starts, [*starts[1:], len(lines)], strict=False):
+    for first, last in pairwise([*starts, len(lines)]):
         found = _ID.search("\n".join(lines[first:last]))
         blocks.append(Block(first, last, found[1] if found else ""))
     return blocks
